@@ -1,0 +1,1 @@
+"""The asset graph of Tokka: one room per stage, from raw corpora to evaluation scores."""

@@ -1,0 +1,1 @@
+"""raw_corpus: what a source holds, as it came, in one schema."""

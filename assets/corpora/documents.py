@@ -1,0 +1,80 @@
+"""From records to documents."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from assets.corpora.files import SourceFile
+from assets.corpora.readers import Fault, read_records
+from assets.recipe.data import Source
+
+Document = dict[str, str | None]
+UNKNOWN_LICENSE = "unknown"
+
+
+def documents(name: str, source: Source, file: SourceFile) -> Iterator[Document | Fault]:
+    """The documents of one file of source ``name``, in its order, and a Fault for each record that gives none."""
+    fields = field_names(source)
+    for record in read_records(file, source.format):
+        if isinstance(record, Fault):
+            yield record
+            continue
+        line, values = record
+        text = values.get(fields["text"])
+        translation = values.get(fields["translation"]) if source.is_pairs else None
+        for field, value in [("text", text)] + ([("translation", translation)] if source.is_pairs else []):
+            if not isinstance(value, str) or not value.strip():
+                found = "nothing" if value is None else "only white space" if value == "" or isinstance(value, str) else value
+                yield Fault(file.name, line, f"no text in the field {fields[field]!r}: found {found!r}")
+                break
+        else:
+            yield _document(name, source, file, line, values, fields, str(text), translation)
+
+
+def field_names(source: Source) -> dict[str, str]:
+    """Which field of a record holds what; the recipe's ``fields`` go over the defaults of the format."""
+    defaults = {"id": "id", "text": "text", "url": "url", "license": "license", "meta": "meta", "translation": "translation"}
+    if source.format == "pairs_jsonl":
+        defaults |= {"text": str(source.pair_language), "translation": source.language}
+    if source.format == "pairs_tsv":
+        defaults |= {"text": "0", "translation": "1", "id": "id", "license": "license"}
+    return defaults | source.fields
+
+
+def _document(
+    name: str,
+    source: Source,
+    file: SourceFile,
+    line: int,
+    values: dict[str, Any],
+    fields: dict[str, str],
+    text: str,
+    translation: str | None,
+) -> Document:
+    own_id = values.get(fields["id"])
+    meta = values.get(fields["meta"])
+    url = values.get(fields["url"])
+    return {
+        # The source in front makes ids unique over all sources.
+        "id": f"{name}:{file.name}:{line}" if own_id is None else f"{name}:{own_id}",
+        "text": _storable(text),
+        "source": name,
+        "language": source.language,
+        "license": str(source.license or values.get(fields["license"]) or UNKNOWN_LICENSE),
+        "translation": _storable(translation) if translation is not None else None,
+        "url": str(url) if url is not None else None,
+        "meta": json.dumps(meta, sort_keys=True, ensure_ascii=False) if meta is not None else None,
+    }
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates, which JSON can hold and UTF-8 cannot, become replacement characters, which the gate counts."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() and _has_surrogate(text) else text
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""Gates: Great Expectations suites over a small profile of a version, and the receipts they write."""

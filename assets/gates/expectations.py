@@ -1,0 +1,40 @@
+"""Expectations on the columns of a profile, as gates use them. An unmarked one is critical and blocks."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from great_expectations.expectations import Expectation
+
+Severity = Literal["critical", "warning", "info"]
+
+
+def at_most(column: str, bound: float, meaning: str, severity: Severity = "critical") -> "Expectation":
+    """Every value of ``column`` is at most ``bound``."""
+    import great_expectations.expectations as gxe
+
+    meta: dict[str, Any] = {"meaning": meaning, "allowed": f"<= {bound:g}"}
+    return gxe.ExpectColumnMaxToBeBetween(column=column, max_value=bound, severity=severity, meta=meta)
+
+
+def at_least(column: str, bound: float, meaning: str, severity: Severity = "critical") -> "Expectation":
+    """Every value of ``column`` is at least ``bound``."""
+    import great_expectations.expectations as gxe
+
+    meta: dict[str, Any] = {"meaning": meaning, "allowed": f">= {bound:g}"}
+    return gxe.ExpectColumnMinToBeBetween(column=column, min_value=bound, severity=severity, meta=meta)
+
+
+def none(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
+    """Every value of the count ``column`` is exactly zero."""
+    import great_expectations.expectations as gxe
+
+    meta: dict[str, Any] = {"meaning": meaning, "allowed": "0"}
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[0], severity=severity, meta=meta)
+
+
+def true(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
+    """Every value of ``column`` is true; profiles write truth as 1 and 0."""
+    import great_expectations.expectations as gxe
+
+    meta: dict[str, Any] = {"meaning": meaning, "allowed": "true"}
+    return gxe.ExpectColumnMinToBeBetween(column=column, min_value=1, max_value=1, severity=severity, meta=meta)

@@ -1,0 +1,75 @@
+"""Documents in the lake: their schema, and how they are read and written as Parquet parts.
+
+A version holds its documents in ``documents/part-00000.parquet`` and so on, at most ``PART_ROWS`` each, sorted by id within the whole version.
+Parts are the unit of work: each is made from one part upstream, so the bytes do not depend on how many workers there are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from assets.lake.manifest import Manifest
+from assets.lake.store import Lake, VersionWriter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DOCUMENTS = "documents"
+PART_ROWS = 50_000
+
+
+def document_schema() -> "pa.Schema":
+    """The columns of a document; all strings.
+
+    ``text`` is the document; of a pair it is the side in ``pair_language``, and ``translation`` the side in ``language``
+    (null for documents that are no pairs). ``meta`` is a JSON object.
+    """
+    import pyarrow as pa
+
+    required = ["id", "text", "source", "language", "license"]
+    return pa.schema(
+        [pa.field(name, pa.large_string(), nullable=False) for name in required]
+        + [pa.field(name, pa.large_string()) for name in ("translation", "url", "meta")]
+    )
+
+
+def write_table(out: VersionWriter, path: str, table: "pa.Table") -> None:
+    """Write one Parquet file of a version: zstd, row groups of 10,000 rows, nothing in it that differs between runs."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, out.stage(path), compression="zstd", row_group_size=10_000, store_schema=False)
+    out.add(path, rows=table.num_rows)
+
+
+def part_path(number: int, folder: str = DOCUMENTS) -> str:
+    """Path of a part in its version: ``documents/part-00000.parquet``."""
+    return f"{folder}/part-{number:05d}.parquet"
+
+
+def write_parts(out: VersionWriter, tables: "Iterable[pa.Table]", folder: str = DOCUMENTS) -> int:
+    """Write each table as one part; return the number of rows. No table at all is one empty part."""
+    rows = 0
+    number = -1
+    for number, table in enumerate(tables):
+        write_table(out, part_path(number, folder), table)
+        rows += table.num_rows
+    if number < 0:
+        write_table(out, part_path(0, folder), document_schema().empty_table())
+    return rows
+
+
+def read_parts(
+    lake: Lake, manifest: Manifest, columns: Sequence[str] | None = None, folder: str = DOCUMENTS
+) -> "Iterator[pa.Table]":
+    """The parts of a version in order, one table each."""
+    import pyarrow.parquet as pq
+
+    for entry in manifest.under(folder):
+        with lake.open_file(manifest, entry.path) as stream:
+            yield pq.read_table(stream, columns=list(columns) if columns else None)
+
+
+def read_all(lake: Lake, manifest: Manifest, columns: Sequence[str], folder: str = DOCUMENTS) -> "pa.Table":
+    """Some columns of all documents of a version, in one table."""
+    import pyarrow as pa
+
+    return pa.concat_tables(list(read_parts(lake, manifest, columns, folder)))

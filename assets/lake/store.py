@@ -1,0 +1,399 @@
+"""The lake: versions of assets under one fsspec URI.
+
+Layout, for people: ``{lake}/{asset}/{partition}/{version}/`` with the data, ``manifest.json`` and ``receipt.json``.
+A version becomes visible in one step, when its manifest is written last; until then no reader sees it, and what a killed
+writer left is removed by the next writer of that version.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+from pydantic import ValidationError
+
+from assets.lake.fingerprint import canonical, digest_of, file_digest
+from assets.lake.manifest import FileEntry, InputRef, Manifest, manifest_digest
+from assets.lake.names import check_name, check_relative_path
+from assets.lake.receipt import GateNotPassedError, Receipt
+
+MANIFEST = "manifest.json"
+RECEIPT = "receipt.json"
+WRITING = "writing.json"
+
+
+class LakeError(Exception):
+    """The lake holds something that it should not, or lacks something that it should have."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides a version: its place in the graph, configuration, code and inputs.
+
+    ``version`` is the first 16 hex characters of their digest, so the same inputs, recipe and code always name the same
+    folder, before any work is done.
+    """
+
+    asset: str
+    partition: str
+    config: dict[str, Any]
+    code: str
+    inputs: tuple[InputRef, ...] = ()
+
+    @property
+    def version(self) -> str:
+        inputs = sorted(f"{i.asset}/{i.partition}@{i.digest}" for i in self.inputs)
+        return digest_of(
+            {"asset": self.asset, "partition": self.partition, "config": self.config, "code": self.code, "inputs": inputs}
+        )[:16]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass
+class VersionWriter:
+    """Collects the files of a version that is being made.
+
+    ``stage(path)`` gives a local path to write to; ``add(path)`` hashes the finished file and moves it into the version's
+    folder, where no reader sees it before the manifest is there. Files that were staged and not added are added at the end.
+    """
+
+    lake: "Lake"
+    identity: Identity
+    folder: Path
+    counts: dict[str, int | float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
+
+    def stage(self, path: str) -> Path:
+        """A local path for the file that shall be ``path`` in the version."""
+        check_relative_path(path)
+        local = self.folder / path
+        local.parent.mkdir(parents=True, exist_ok=True)
+        return local
+
+    def add(self, path: str, rows: int | None = None) -> FileEntry:
+        """Hash the staged file ``path`` and move it into the version's folder."""
+        local = self.stage(path)
+        entry = FileEntry(path=path, size=local.stat().st_size, sha256=file_digest(local), rows=rows)
+        self.lake.move_in(local, f"{self.lake.folder(self.identity)}/{path}")
+        self.files[path] = entry
+        return entry
+
+    def write_json(self, path: str, value: Any) -> None:
+        """Write ``value`` as JSON with sorted keys, two spaces deep."""
+        self.stage(path).write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        self.add(path)
+
+    def add_staged(self) -> None:
+        """Add every staged file that was not added yet, in order of the paths."""
+        for local in sorted(p for p in self.folder.rglob("*") if p.is_file()):
+            self.add(local.relative_to(self.folder).as_posix())
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Versions under ``uri``, any fsspec URI: a folder, or ``s3://bucket/prefix``."""
+
+    uri: str
+
+    @classmethod
+    def open(cls, uri: str) -> "Lake":
+        """The lake at ``uri``; a plain path is a folder and is made absolute."""
+        if "://" not in uri:
+            uri = str(Path(uri).expanduser().resolve())
+        return cls(uri.rstrip("/"))
+
+    @property
+    def fs(self) -> fsspec.AbstractFileSystem:
+        fs: fsspec.AbstractFileSystem = fsspec.core.url_to_fs(self.uri)[0]
+        return fs
+
+    @property
+    def root(self) -> str:
+        root: str = fsspec.core.url_to_fs(self.uri)[1]
+        return root.rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.uri or self.uri.startswith("file://")
+
+    def folder(self, version: Identity | Manifest | InputRef) -> str:
+        """Path, within the file system, of a version's folder."""
+        for name in (version.asset, version.partition, version.version):
+            check_name(name)
+        return f"{self.root}/{version.asset}/{version.partition}/{version.version}"
+
+    def path(self, version: Manifest | InputRef, file: str) -> str:
+        """Path, within the file system, of a version's file."""
+        check_relative_path(file)
+        return f"{self.folder(version)}/{file}"
+
+    # Reading
+
+    def find(self, asset: str, partition: str, version: str) -> Manifest | None:
+        """The manifest of a version, or None where no such version is visible."""
+        for name in (asset, partition, version):
+            check_name(name)
+        return self._read_manifest(f"{self.root}/{asset}/{partition}/{version}/{MANIFEST}")
+
+    def manifest(self, ref: InputRef) -> Manifest:
+        """The manifest that ``ref`` names. Raises LakeError when it is missing or another one."""
+        found = self.find(ref.asset, ref.partition, ref.version)
+        if found is None:
+            raise LakeError(f"{ref.name} is not in the lake {self.uri}. Was it removed? Make it again with `tokka run`.")
+        if found.digest != ref.digest:
+            raise LakeError(
+                f"{ref.name} in the lake {self.uri} has the digest {found.digest[:12]}, but {ref.digest[:12]} was asked for: "
+                "it was made anew since. Materialize what reads it again."
+            )
+        return found
+
+    def _read_manifest(self, path: str) -> Manifest | None:
+        try:
+            raw = self.fs.cat_file(path)
+        except FileNotFoundError:
+            return None
+        try:
+            manifest = Manifest.model_validate_json(raw)
+        except ValidationError as error:
+            raise LakeError(f"{path} is not a manifest: {error.errors()[0]['msg']}. Remove that version and run again.") from error
+        expected = self._digest(manifest)
+        if manifest.digest != expected:
+            raise LakeError(f"{path} was changed after it was written: its digest is {manifest.digest[:12]}, its content {expected[:12]}.")
+        return manifest
+
+    @staticmethod
+    def _digest(m: Manifest) -> str:
+        return manifest_digest(
+            asset=m.asset, partition=m.partition, config=m.config, code=m.code, inputs=m.inputs, files=m.files
+        )
+
+    def manifests(self, asset: str | None = None, partition: str | None = None) -> Iterator[Manifest]:
+        """All visible versions, in order of their paths."""
+        pattern = f"{self.root}/{asset or '*'}/{partition or '*'}/*/{MANIFEST}"
+        for path in sorted(self.fs.glob(pattern)):
+            manifest = self._read_manifest(path)
+            if manifest is not None:
+                yield manifest
+
+    def open_file(self, version: Manifest | InputRef, file: str) -> IO[bytes]:
+        """A version's file, open for reading bytes."""
+        stream: IO[bytes] = self.fs.open(self.path(version, file), "rb")
+        return stream
+
+    def read_json(self, version: Manifest | InputRef, file: str) -> Any:
+        """A version's JSON file."""
+        return json.loads(self.fs.cat_file(self.path(version, file)))
+
+    def local(self, version: Manifest | InputRef) -> Path:
+        """A local folder with the version's files: the folder itself, or a verified copy of a remote one."""
+        return self.mirror([version]) / version.asset / version.partition / version.version
+
+    def mirror(self, versions: Sequence[Manifest | InputRef]) -> Path:
+        """A local root below which ``{asset}/{partition}/{version}/`` of the given versions lie.
+
+        For a folder it is the lake itself. Versions of a remote lake are copied, verified and once, to ``TOKKA_CACHE``
+        (default ``~/.cache/tokka``).
+        """
+        if self.is_local:
+            return Path(self.root)
+        cache = Path(os.environ.get("TOKKA_CACHE", "~/.cache/tokka")).expanduser()
+        root = cache / "lakes" / digest_of(self.uri)[:16]
+        for version in versions:
+            manifest = version if isinstance(version, Manifest) else self.manifest(version)
+            target = root / manifest.asset / manifest.partition / manifest.version
+            if target.is_dir():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+            for entry in manifest.files:
+                file = partial / entry.path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self.fs.get_file(self.path(manifest, entry.path), str(file))
+                if file_digest(file) != entry.sha256:
+                    raise LakeError(f"{manifest.name}/{entry.path} does not have the bytes that its manifest names.")
+            with contextlib.suppress(OSError):  # another process was first: its copy is the same
+                partial.rename(target)
+        return root
+
+    def verify(self, manifest: Manifest) -> list[str]:
+        """Compare every file of a version with its manifest; return a sentence for each fault found."""
+        faults = []
+        for entry in manifest.files:
+            path = self.path(manifest, entry.path)
+            try:
+                with self.fs.open(path, "rb") as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+            except FileNotFoundError:
+                faults.append(f"{manifest.name}/{entry.path} is missing.")
+                continue
+            if found != entry.sha256:
+                faults.append(f"{manifest.name}/{entry.path} has sha256 {found[:12]}, its manifest says {entry.sha256[:12]}.")
+        return faults
+
+    # Writing
+
+    @contextlib.contextmanager
+    def write(self, identity: Identity, accepted_risks: dict[str, str] | None = None) -> Iterator[VersionWriter]:
+        """Make a version: yields its writer, and makes the version visible when the block ends without an error."""
+        folder = self.folder(identity)
+        self._claim(folder, identity)
+        started, clock = _now(), time.monotonic()
+        staging = self._staging_folder()
+        try:
+            writer = VersionWriter(self, identity, staging)
+            yield writer
+            writer.add_staged()
+            config = canonical(identity.config)
+            files = [writer.files[path] for path in sorted(writer.files)]
+            inputs = list(identity.inputs)
+            manifest = Manifest(
+                asset=identity.asset,
+                partition=identity.partition,
+                version=identity.version,
+                digest=manifest_digest(
+                    asset=identity.asset,
+                    partition=identity.partition,
+                    config=config,
+                    code=identity.code,
+                    inputs=inputs,
+                    files=files,
+                ),
+                config=config,
+                code=identity.code,
+                inputs=inputs,
+                files=files,
+                counts=writer.counts,
+                started=started,
+                seconds=round(time.monotonic() - clock, 3),
+                host=socket.gethostname(),
+                cost=writer.cost,
+                accepted_risks=accepted_risks or {},
+            )
+            self._write_whole(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=2).encode())
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.fs.rm(folder, recursive=True)
+            raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        self.fs.rm_file(f"{folder}/{WRITING}")
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        """Write a gate's receipt next to the manifest of the version it speaks of."""
+        ref = InputRef(
+            asset=receipt.asset, partition=receipt.partition, version=receipt.version, digest=receipt.manifest_digest
+        )
+        self._write_whole(self.path(ref, RECEIPT), receipt.model_dump_json(indent=2).encode())
+
+    def receipt(self, version: Manifest | InputRef) -> Receipt | None:
+        """The receipt of a version, or None where its gate has not run."""
+        try:
+            return Receipt.model_validate_json(self.fs.cat_file(self.path(version, RECEIPT)))
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise LakeError(f"{self.path(version, RECEIPT)} is not a receipt: {error.errors()[0]['msg']}.") from error
+
+    def require_receipt(self, ref: InputRef) -> Receipt:
+        """The passing receipt of exactly this digest. Raises GateNotPassedError that says what is wrong and what to do."""
+        receipt = self.receipt(ref)
+        if receipt is None:
+            problem = "its gate has not run"
+        elif receipt.manifest_digest != ref.digest:
+            problem = f"its receipt speaks of the digest {receipt.manifest_digest[:12]}, not of {ref.digest[:12]}"
+        elif not receipt.passed:
+            failed = ", ".join(f"{e.column} = {e.observed} (allowed: {e.allowed})" for e in receipt.failed[:3])
+            problem = f"its gate failed: {receipt.error or failed}"
+        else:
+            return receipt
+        raise GateNotPassedError(
+            f"{ref.name} may not be used: {problem}. Run its gate, mend what it found, or take the risk knowingly with "
+            "--accept-risk REASON, which stays in the lineage."
+        )
+
+    # Machinery
+
+    def move_in(self, local: Path, target: str) -> None:
+        """Move a finished local file to ``target`` in the lake's file system."""
+        if self.is_local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(local, target)
+        else:
+            self.fs.put_file(str(local), target)
+            local.unlink()
+
+    def _write_whole(self, path: str, content: bytes) -> None:
+        """Write a small file so that a reader sees all of it or nothing: S3 does so by itself, a folder by a rename."""
+        if not self.is_local:
+            self.fs.pipe_file(path, content)
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(f"{path}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _staging_folder(self) -> Path:
+        """A new local folder for files that are being written, on the lake's own disk where it has one."""
+        if not self.is_local:
+            return Path(tempfile.mkdtemp(prefix="tokka-"))
+        base = Path(self.root) / ".staging"
+        base.mkdir(parents=True, exist_ok=True)
+        for old in base.iterdir():
+            host, pid, _ = old.name.rsplit("-", 2)
+            if host == socket.gethostname() and not _alive(int(pid)):
+                shutil.rmtree(old, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=f"{socket.gethostname()}-{os.getpid()}-", dir=base))
+
+    def _claim(self, folder: str, identity: Identity) -> None:
+        """Claim a version's folder for this process, and clear what a killed writer left in it."""
+        if self.fs.exists(f"{folder}/{MANIFEST}"):
+            raise LakeError(f"{identity.asset}/{identity.partition}/{identity.version} is already in the lake {self.uri}.")
+        marker = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+        for _ in range(2):
+            self.fs.makedirs(folder, exist_ok=True)
+            try:
+                self.fs.pipe_file(f"{folder}/{WRITING}", json.dumps(marker).encode(), mode="create")
+                return
+            except FileExistsError:
+                owner = json.loads(self.fs.cat_file(f"{folder}/{WRITING}") or b"{}")
+            if owner.get("host") != marker["host"] or _alive(owner.get("pid", 0)):
+                raise LakeError(
+                    f"{identity.asset}/{identity.partition}/{identity.version} is being written by process "
+                    f"{owner.get('pid')} on {owner.get('host')} since {owner.get('since')}. Wait for it, or, if it is gone, "
+                    f"remove {folder}/{WRITING}."
+                )
+            self.fs.rm(folder, recursive=True)
+        raise LakeError(f"{folder} could not be claimed: another writer took it twice.")
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
