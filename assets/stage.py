@@ -8,6 +8,7 @@ version in the lake, and the plan of ``tokka run`` (``orchestration/``).
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from assets.gates.gate import Gate
@@ -21,13 +22,18 @@ Input = tuple[str, str]
 
 @dataclass(frozen=True)
 class Work:
-    """What the function of a stage is given: where to read, where to write, how to tell how far it is."""
+    """What the function of a stage is given: where to read, where to write, how to tell how far it is.
+
+    ``scratch`` is a local folder of this version that outlives a killed process, for work that is resumed; it goes when the
+    version is whole.
+    """
 
     key: str
     catalog: Catalog
     lake: Lake
     inputs: Mapping[str, Mapping[str, Manifest]]
     out: VersionWriter
+    scratch: Path
     log: logging.Logger
     run_job: Callable[[JobRequest], None]
     accepted_risks: Mapping[str, str] = field(default_factory=dict)
@@ -70,8 +76,9 @@ class Stage:
     make: Callable[[Work], None]
     gate: Gate | None = None
     libraries: tuple[str, ...] = ()
+    group: str = "data"
+    kinds: tuple[str, ...] = ("parquet",)
     show: Callable[[Lake, Manifest], dict[str, Shown]] = lambda lake, manifest: {}
-    uses_gpu: bool = False
 
     def code_digest(self) -> str:
         """Digest of the code that decides the result."""

@@ -1,0 +1,1 @@
+"""checkpoint: a step of a run as a standard Hugging Face folder."""

@@ -1,0 +1,1 @@
+"""evaluation: the scores of a checkpoint, task by task, with item-level results."""

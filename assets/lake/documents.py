@@ -1,7 +1,8 @@
 """Documents in the lake: their schema, and how they are read and written as Parquet parts.
 
-A version holds its documents in ``documents/part-00000.parquet`` and so on, at most ``PART_ROWS`` each, sorted by id within the whole version.
-Parts are the unit of work: each is made from one part upstream, so the bytes do not depend on how many workers there are.
+A version holds its documents in ``documents/part-00000.parquet`` and so on, at most ``PART_ROWS`` each, in the order of the
+source's files by name. Parts are the unit of work: each is made from one part upstream, so the bytes do not depend on how
+many workers there are.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -73,3 +74,11 @@ def read_all(lake: Lake, manifest: Manifest, columns: Sequence[str], folder: str
     import pyarrow as pa
 
     return pa.concat_tables(list(read_parts(lake, manifest, columns, folder)))
+
+
+def read_parquet(lake: Lake, manifest: Manifest, path: str) -> "pa.Table":
+    """One Parquet file of a version."""
+    import pyarrow.parquet as pq
+
+    with lake.open_file(manifest, path) as stream:
+        return pq.read_table(stream)

@@ -1,0 +1,1 @@
+"""mixture: how much of each source is trained on, and in which order."""

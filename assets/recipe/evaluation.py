@@ -50,3 +50,14 @@ class FinBench(Config):
 
 
 Task = Annotated[BitsPerCharacter | Translation | FinBench, Field(discriminator="kind")]
+
+
+class ReferenceCurve(Config):
+    """Scores that a recipe is known to reach, by step. The gate fails where a score is worse by more than ``tolerance``.
+
+    ``tolerance`` is a share of the reference: 0.1 lets a score be 10 % worse.
+    """
+
+    scores: dict[int, float] = Field(min_length=1)
+    tolerance: float = Field(0.1, ge=0)
+    lower_is_better: bool = False

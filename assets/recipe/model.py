@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from assets.recipe.base import Config, Name
 from assets.recipe.data import Decontamination, Dedup, Source
-from assets.recipe.evaluation import Task
+from assets.recipe.evaluation import ReferenceCurve, Task
 from assets.recipe.tokens import Mixture, PairTemplate, Tokenizer
 from assets.recipe.training import Model, Training
 
@@ -29,6 +29,9 @@ class Recipe(Config):
     model: Model
     training: Training
     tasks: dict[Name, Task] = Field(min_length=1)
+    reference: dict[Name, dict[str, ReferenceCurve]] = Field(
+        default_factory=dict, description="by task and metric: scores known to be reached, which the gate compares with"
+    )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -37,6 +40,9 @@ class Recipe(Config):
             for name in names:
                 if name not in self.sources:
                     raise ValueError(f"{place} names {name!r}, which is not among the sources: {', '.join(known)}")
+        for task in self.reference:
+            if task not in self.tasks:
+                raise ValueError(f"reference names {task!r}, which is not among the tasks: {', '.join(sorted(self.tasks))}")
         pools = {source.pool for source in self.sources.values()}
         for pool in self.pools:
             if pool not in pools:

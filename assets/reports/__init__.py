@@ -1,0 +1,1 @@
+"""scoreboard and model_card: what people read in the end, as HTML and Markdown."""

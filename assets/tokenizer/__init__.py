@@ -1,0 +1,1 @@
+"""tokenizer: byte-level BPE, trained on a uniform sample of the languages."""

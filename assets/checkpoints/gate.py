@@ -1,0 +1,76 @@
+"""The gate of a checkpoint: it loads, has the recipe's parameters, and computes what the trainer computed."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.gates.expectations import at_most, none, true
+from assets.gates.gate import Gate, Profiled, Row
+from assets.recipe.catalog import split
+from assets.recipe.jobs import VerifyJob
+
+if TYPE_CHECKING:
+    from great_expectations.expectations import Expectation
+
+# float32 sums in another order differ by about 1e-5 of the largest logit; bf16 keeps 8 bits of mantissa.
+LOGIT_TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
+
+
+def bounds(catalog: Any, key: str) -> dict[str, Any]:
+    return {"logit_difference": LOGIT_TOLERANCE[catalog.recipe(split(key)[0]).training.precision]}
+
+
+def profile(version: Profiled) -> list[Row]:
+    """One row, measured by loading the folder with Hugging Face in a process of its own."""
+    manifest = version.manifest
+    recipe = version.catalog.recipe(split(manifest.partition)[0])
+    folder = version.lake.local(manifest)
+    with tempfile.TemporaryDirectory(prefix="tokka-verify-") as scratch:
+        job = VerifyJob(checkpoint=str(folder), probe=str(folder / "probe.safetensors"), output=scratch)
+        spec = Path(scratch) / "verify.json"
+        spec.write_text(job.model_dump_json(), "utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "training_jobs.verify", str(spec)],
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"the check of {folder} ended with {done.returncode}: {done.stderr[-500:]}")
+        found = json.loads((Path(scratch) / "verification.json").read_text("utf-8"))
+    if not found["loaded"]:
+        raise RuntimeError(f"{folder} does not load: {found['error']}")
+    return [
+        {
+            "loaded": int(found["loaded"]),
+            "parameters": found["parameters"],
+            "parameters_missing": abs(found["parameters"] - recipe.model.parameters(recipe.tokenizer.vocab_size)),
+            "logits_finite": int(found["logits_finite"]),
+            "logit_difference": found["max_abs_difference"],
+            "vocabulary_differs": int(found["tokenizer_vocab_size"] != found["model_vocab_size"]),
+        }
+    ]
+
+
+def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
+    return [
+        true("loaded", "Hugging Face loads the folder"),
+        none("parameters_missing", "the parameters are as many as the recipe's architecture has"),
+        true("logits_finite", "the logits are numbers"),
+        at_most("logit_difference", bounds["logit_difference"], "logits on the probe batch equal the trainer's"),
+        none("vocabulary_differs", "tokenizer and model have the same vocabulary"),
+    ]
+
+
+GATE = Gate(
+    code=("assets.checkpoints.gate", "training_jobs.verify"),
+    profile=profile,
+    expectations=expectations,
+    bounds=bounds,
+    numbers=("parameters", "logit_difference"),
+)

@@ -1,0 +1,84 @@
+"""The gate of an evaluation: every task ran on every item it should, provenance is recorded, no regression."""
+
+from typing import TYPE_CHECKING, Any
+
+from assets.gates.expectations import at_least, at_most, none
+from assets.gates.gate import Gate, Profiled, Row
+from assets.recipe.catalog import Catalog, split, step_number
+
+if TYPE_CHECKING:
+    from great_expectations.expectations import Expectation
+
+PROVENANCE = ("version", "definition", "data")
+
+
+def bounds(catalog: Catalog, key: str) -> dict[str, Any]:
+    """The recipe's reference scores at this step."""
+    recipe, step = split(key)
+    references = catalog.recipe(recipe).reference
+    return {
+        "tasks": sorted(catalog.recipe(recipe).tasks),
+        "references": {
+            f"{task}_{metric}": {"score": curve.scores[step_number(step)], "tolerance": curve.tolerance, "lower": curve.lower_is_better}
+            for task, metrics in references.items()
+            for metric, curve in metrics.items()
+            if step_number(step) in curve.scores
+        },
+    }
+
+
+def profile(version: Profiled) -> list[Row]:
+    """One row: counts over the tasks, and the scores that have a reference."""
+    manifest = version.manifest
+    results = version.lake.read_json(manifest, "results.json")
+    tasks = results["tasks"]
+    wanted = bounds(version.catalog, manifest.partition)
+    benchmarks = {i.partition: version.lake.manifest(i) for i in manifest.inputs if i.asset == "benchmark"}
+    scored = {name: task for name, task in tasks.items() if task["status"] == "scored"}
+    row: Row = {
+        "tasks": len(wanted["tasks"]),
+        "tasks_scored": len(scored),
+        "tasks_without_result": len(set(wanted["tasks"]) - set(tasks)),
+        "tasks_failed": sum(task["status"] == "failed" for task in tasks.values()),
+        "tasks_missing": sum(task["status"] == "missing" for task in tasks.values()),
+        "items_missing": sum(abs(task["items"] - int(benchmarks[name].counts["items"])) for name, task in scored.items()),
+        "item_rows_missing": sum(
+            abs(task["items"] - version.lake.fs.cat_file(version.lake.path(manifest, f"items/{name}.jsonl")).count(b"\n"))
+            for name, task in scored.items()
+        ),
+        "provenance_missing": sum(not task.get(key) for task in scored.values() for key in PROVENANCE)
+        + int(not results.get("harness", {}).get("lm_eval")),
+        "other_data": sum(task["data"] != benchmarks[name].digest for name, task in scored.items()),
+    }
+    for name, reference in wanted["references"].items():
+        task, metric = next((t, m) for t in tasks for m in tasks[t]["metrics"] if f"{t}_{m}" == name)
+        row[name] = tasks[task]["metrics"][metric]
+        row[f"{name}_reference"] = reference["score"]
+    return [row]
+
+
+def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
+    suite = [
+        at_least("tasks_scored", 1, "something was scored"),
+        none("tasks_without_result", "every task of the recipe is accounted for"),
+        none("tasks_failed", "no task broke; results.json has the reason"),
+        none("tasks_missing", "the data of every task is at hand", "warning"),
+        none("items_missing", "every scored task ran on every item of its benchmark"),
+        none("item_rows_missing", "the item-level results are whole"),
+        none("provenance_missing", "versions and hashes stand with every score"),
+        none("other_data", "the items scored are those of the benchmark in the lineage"),
+    ]
+    for name, reference in bounds["references"].items():
+        worst = reference["score"] * (1 + reference["tolerance"] if reference["lower"] else 1 - reference["tolerance"])
+        meaning = f"no regression against the reference {reference['score']:g}"
+        suite.append(at_most(name, worst, meaning) if reference["lower"] else at_least(name, worst, meaning))
+    return suite
+
+
+GATE = Gate(
+    code=("assets.evaluation.gate",),
+    profile=profile,
+    expectations=expectations,
+    bounds=bounds,
+    numbers=("tasks_scored", "tasks_missing"),
+)

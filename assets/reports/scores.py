@@ -1,0 +1,86 @@
+"""The scores of a recipe's checkpoints as rows, and as curves over tokens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assets.lake import Lake, Manifest
+from assets.plots import lines
+from assets.recipe.catalog import split
+from assets.stage import Plot
+
+BASELINE = "unigram_bits_per_character"
+Row = dict[str, Any]
+
+
+def score_rows(lake: Lake, evaluations: Mapping[str, Manifest]) -> list[Row]:
+    """One row per checkpoint, task and metric; a task that was not scored has one row without a score and its reason."""
+    rows: list[Row] = []
+    for key, manifest in sorted(evaluations.items()):
+        recipe, _ = split(key)
+        for name, task in sorted(lake.read_json(manifest, "results.json")["tasks"].items()):
+            base = {
+                "recipe": recipe,
+                "step": int(manifest.counts["step"]),
+                "tokens": int(manifest.counts["tokens"]),
+                "task": name,
+                "language": task["language"],
+                "status": task["status"],
+            }
+            if task["status"] != "scored":
+                rows.append({**base, "metric": None, "score": None, "stderr": None, "items": 0, "reason": task["reason"]})
+                continue
+            for metric, value in task["metrics"].items():
+                error = task.get("stderr", {}).get(metric)
+                rows.append({**base, "metric": metric, "score": value, "stderr": error, "items": task["items"], "reason": None})
+    return rows
+
+
+def compact(rows: list[Row]) -> list[Row]:
+    """The score table for people: one row per task and metric, one column per checkpoint, in order of the steps."""
+    steps = sorted({row["step"] for row in rows})
+    table: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        entry = table.setdefault(
+            (row["task"], row["metric"] or row["status"]),
+            {"task": row["task"], "metric": row["metric"] or row["status"], **{f"step {s}": None for s in steps}, "items": row["items"]},
+        )
+        entry[f"step {row['step']}"] = None if row["score"] is None else round(row["score"], 4)
+    return list(table.values())
+
+
+def learned(rows: list[Row]) -> list[Row]:
+    """Bits per character of the first checkpoint, the unigram baseline and the last checkpoint, per held-out set."""
+    by_task: dict[str, dict[tuple[int, str], float]] = {}
+    for row in rows:
+        if row["metric"] in ("bits_per_character", BASELINE):
+            by_task.setdefault(row["task"], {})[row["step"], row["metric"]] = row["score"]
+    table = []
+    for task, scores in sorted(by_task.items()):
+        steps = sorted({step for step, _ in scores})
+        table.append(
+            {
+                "held-out set": task,
+                f"step {steps[0]}": scores[steps[0], "bits_per_character"],
+                "unigram baseline": scores[steps[-1], BASELINE],
+                f"step {steps[-1]}": scores[steps[-1], "bits_per_character"],
+            }
+        )
+    return table
+
+
+def curves(rows: list[Row]) -> list[Plot]:
+    """Scores over tokens, one plot per metric, with the unigram baseline as a dashed line."""
+    plots = []
+    metrics = sorted({r["metric"] for r in rows if r["metric"] not in (None, BASELINE)})
+    for metric in metrics:
+        series: dict[str, tuple[list[float], list[float]]] = {}
+        for row in sorted((r for r in rows if r["metric"] == metric), key=lambda r: (r["task"], r["tokens"])):
+            xs, ys = series.setdefault(row["task"], ([], []))
+            xs.append(row["tokens"])
+            ys.append(row["score"])
+        levels = {}
+        if metric == "bits_per_character":
+            levels = {f"{r['task']}, unigram": r["score"] for r in rows if r["metric"] == BASELINE}
+        title = f"{metric.replace('_', ' ')} over tokens".capitalize()
+        plots.append(Plot(lines(series, "tokens", metric.replace("_", " "), title, levels), title))
+    return plots

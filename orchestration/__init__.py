@@ -1,0 +1,1 @@
+"""The Dagster layer, thin: definitions, recipes, profile, planning, and the ``tokka`` command."""

@@ -1,0 +1,5 @@
+"""The ``tokka`` command."""
+
+from orchestration.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,44 @@
+"""What commands start from: the catalog, a recipe by name or path, the profile."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.recipe.catalog import Catalog, CatalogError
+from assets.recipe.load import RecipeError, load_catalog, recipe_folders
+from assets.recipe.model import Recipe
+from orchestration.cli.output import fail
+
+if TYPE_CHECKING:
+    from orchestration.profile import Profile
+
+
+def open_recipe(name: str) -> tuple[Catalog, Recipe]:
+    """The catalog and the recipe of that name or path. A path's folder joins the folders of recipes (TOKKA_RECIPES)."""
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        path = Path(name).expanduser().resolve()
+        if not path.is_file():
+            fail(f"there is no recipe file {name}.")
+        if path.parent not in [folder.resolve() for folder in recipe_folders()]:
+            known = os.environ.get("TOKKA_RECIPES", "")
+            os.environ["TOKKA_RECIPES"] = f"{known}:{path.parent}" if known else str(path.parent)
+        name = path.stem
+    try:
+        catalog = load_catalog()
+        return catalog, catalog.recipe(name)
+    except (RecipeError, CatalogError) as error:
+        fail(str(error))
+
+
+def open_profile(lake: str | None = None, launcher: str | None = None) -> "Profile":
+    """The profile of the environment, with what the command line says over it."""
+    from orchestration.profile import LAUNCHERS, Profile
+
+    if lake is not None:
+        os.environ["TOKKA_LAKE"] = lake
+    if launcher is not None:
+        os.environ["TOKKA_LAUNCHER"] = launcher
+    profile = Profile.from_environment()
+    if profile.launcher_name not in LAUNCHERS:
+        fail(f"there is no launcher {profile.launcher_name!r}; the launchers are: {', '.join(LAUNCHERS)}.")
+    return profile

@@ -1,0 +1,19 @@
+"""``tokka ui``."""
+
+import os
+import sys
+
+from assets.recipe.load import PROJECT
+from orchestration.cli.context import open_profile
+from orchestration.cli.output import err
+from orchestration.instance import dagster_home
+
+
+def ui_command(port: int, lake: str | None) -> None:
+    """Replace this process by Dagster's webserver and daemon, on loopback."""
+    open_profile(lake)
+    dagster_home()
+    err.print(f"The Dagster UI opens on http://127.0.0.1:{port} (Ctrl-C ends it).")
+    dagster = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(PROJECT / "workspace.yaml")]
+    os.chdir(PROJECT)
+    os.execv(sys.executable, dagster)

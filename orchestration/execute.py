@@ -1,0 +1,101 @@
+"""Making one version of a stage inside a Dagster step: inputs checked, reused where it exists, made otherwise."""
+
+import shutil
+import time
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets.lake import GateNotPassedError, InputRef, Manifest
+from assets.recipe.catalog import Catalog
+from assets.recipe.jobs import JobRequest
+from assets.stage import Stage, Work
+from orchestration.profile import Profile
+
+ACCEPT_RISK = "tokka/accept_risk"
+"""Tag of a run that uses inputs without a passing receipt; its value is the reason, which stays in the manifest."""
+
+POLL_SECONDS = 0.2
+
+
+class JobFailedError(Exception):
+    """A job ended without success. The message holds the last lines that it printed."""
+
+
+def accepted_risks(profile: Profile, inputs: list[InputRef], reason: str | None) -> dict[str, str]:
+    """Check that every input has a passing receipt; with a reason, return the inputs that lack one and are taken anyway."""
+    risks = {}
+    for ref in inputs:
+        try:
+            profile.lake.require_receipt(ref)
+        except GateNotPassedError:
+            if not reason:
+                raise
+            risks[ref.name] = reason
+    return risks
+
+
+def ensure_version(
+    context: dg.AssetExecutionContext,
+    stage: Stage,
+    catalog: Catalog,
+    profile: Profile,
+    inputs: Mapping[str, Mapping[str, Manifest]],
+) -> tuple[Manifest, bool]:
+    """The version of the step's partition, and whether it was there already."""
+    key = context.partition_key
+    refs = [manifest.ref for by_key in inputs.values() for manifest in by_key.values()]
+    risks = accepted_risks(profile, refs, context.run.tags.get(ACCEPT_RISK))
+    for name, reason in risks.items():
+        context.log.warning("%s is used without a passing receipt: %s", name, reason)
+    identity = stage.identity(catalog, key, refs)
+    lake = profile.lake
+    found = lake.find(stage.asset, key, identity.version)
+    if found is not None:
+        return found, True
+    scratch = profile.scratch(stage.asset, key, identity.version)
+    with lake.write(identity, risks) as out:
+        stage.make(
+            Work(
+                key=key,
+                catalog=catalog,
+                lake=lake,
+                inputs=inputs,
+                out=out,
+                scratch=scratch,
+                log=context.log,
+                run_job=lambda request: run_job(context, profile, request),
+                accepted_risks=risks,
+            )
+        )
+    shutil.rmtree(scratch, ignore_errors=True)
+    made = lake.find(stage.asset, key, identity.version)
+    assert made is not None, "a version is visible once its writer has ended"
+    return made, False
+
+
+def run_job(context: dg.AssetExecutionContext, profile: Profile, request: JobRequest) -> None:
+    """Run a job under the profile's launcher; its messages come home by Dagster Pipes. Raises JobFailedError.
+
+    The job ends with the step: when the step is interrupted, the job is cancelled.
+    """
+    launcher = profile.launcher()
+    with dg.open_pipes_session(
+        context=context,
+        context_injector=dg.PipesTempFileContextInjector(),
+        message_reader=dg.PipesTempFileMessageReader(),
+    ) as session:
+        environment = {**request.environment, **session.get_bootstrap_env_vars()}
+        job = launcher.submit(request.model_copy(update={"environment": environment}))
+        context.log.info("started the job %s as %s, launcher %s; its log is %s", request.name, job, launcher.name, request.log)
+        try:
+            while (status := launcher.poll(job)).state == "running":
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            launcher.cancel(job)
+            raise
+    if status.state == "failed":
+        raise JobFailedError(
+            f"The job {request.name} ended with exit code {status.exit_code}. The last lines of {request.log}:\n"
+            + launcher.logs(job)
+        )

@@ -1,0 +1,79 @@
+"""From what a stage shows to what Dagster's UI renders."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from assets.lake import Lake, Manifest, Receipt
+from assets.stage import Plot, Shown, Stage, Table
+
+MAX_CELL = 300
+
+
+def _table(rows: list[dict[str, Any]]) -> dg.MetadataValue:
+    records = [dg.TableRecord({k: _cell(v) for k, v in row.items()}) for row in rows]
+    if not records:
+        return dg.MetadataValue.text("none")
+    return dg.MetadataValue.table(records)
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+
+
+def _value(value: Shown) -> dg.MetadataValue:
+    if isinstance(value, Table):
+        return _table([dict(row) for row in value.rows])
+    if isinstance(value, Plot):
+        return dg.MetadataValue.md(f"![{value.title}](data:image/png;base64,{base64.b64encode(value.png).decode()})")
+    if isinstance(value, bool | str):
+        return dg.MetadataValue.text(str(value))
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(value)
+
+
+def materialization_metadata(stage: Stage, lake: Lake, manifest: Manifest, reused: bool) -> dict[str, dg.MetadataValue]:
+    """Metadata of a materialization: which version it is, its counts, and what the stage shows of it."""
+    folder = lake.folder(manifest)
+    metadata: dict[str, dg.MetadataValue] = {
+        "version": dg.MetadataValue.text(manifest.version),
+        "digest": dg.MetadataValue.text(manifest.digest),
+        "folder": dg.MetadataValue.path(folder) if lake.is_local else dg.MetadataValue.text(folder),
+        "reused": dg.MetadataValue.bool(reused),
+        "seconds": dg.MetadataValue.float(manifest.seconds),
+        **{name: _value(count) for name, count in manifest.counts.items()},
+        **{f"cost/{name}": dg.MetadataValue.float(value) for name, value in manifest.cost.items()},
+        **{name: _value(value) for name, value in stage.show(lake, manifest).items()},
+    }
+    if manifest.accepted_risks:
+        rows = [{"input": name, "reason": reason} for name, reason in manifest.accepted_risks.items()]
+        metadata["accepted risks"] = _table(rows)
+    return metadata
+
+
+def check_metadata(lake: Lake, receipt: Receipt, path: str) -> dict[str, dg.MetadataValue]:
+    """Metadata of a gate's check: the table of its expectations and its few numbers."""
+    rows = [
+        {
+            "passed": "yes" if e.passed else "NO",
+            "what": e.meaning,
+            "column": e.column,
+            "observed": e.observed,
+            "allowed": e.allowed,
+            "severity": e.severity,
+            "expectation": e.expectation,
+        }
+        for e in receipt.expectations
+    ]
+    metadata: dict[str, dg.MetadataValue] = {
+        "expectations": _table(rows),
+        "profile": _table(receipt.profile),
+        "receipt": dg.MetadataValue.path(path) if lake.is_local else dg.MetadataValue.text(path),
+        **{name: dg.MetadataValue.float(value) for name, value in receipt.numbers.items()},
+    }
+    if receipt.error:
+        metadata["error"] = dg.MetadataValue.text(receipt.error)
+    return metadata
