@@ -3,12 +3,13 @@
 import shutil
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import dagster as dg
 
 from assets.lake import GateNotPassedError, InputRef, Manifest
 from assets.recipe.catalog import Catalog
-from assets.recipe.jobs import JobRequest
+from assets.recipe.jobs import JobRequest, Launcher
 from assets.stage import Stage, Work
 from orchestration.profile import Profile
 
@@ -77,17 +78,24 @@ def ensure_version(
 def run_job(context: dg.AssetExecutionContext, profile: Profile, request: JobRequest) -> None:
     """Run a job under the profile's launcher; its messages come home by Dagster Pipes. Raises JobFailedError.
 
-    The job ends with the step: when the step is interrupted, the job is cancelled.
+    A job that an earlier, killed run has started and that still runs or has succeeded is found again by its id, which
+    stands beside its log, and is not started twice. When the step is interrupted, the job is cancelled.
     """
     launcher = profile.launcher()
+    handle = request.log.with_suffix(".job")
     with dg.open_pipes_session(
         context=context,
         context_injector=dg.PipesTempFileContextInjector(),
         message_reader=dg.PipesTempFileMessageReader(),
     ) as session:
-        environment = {**request.environment, **session.get_bootstrap_env_vars()}
-        job = launcher.submit(request.model_copy(update={"environment": environment}))
-        context.log.info("started the job %s as %s, launcher %s; its log is %s", request.name, job, launcher.name, request.log)
+        job = _earlier_job(launcher, handle)
+        if job is not None:
+            context.log.info("found the job %s of an earlier run and follow it; its log is %s", request.name, request.log)
+        else:
+            environment = {**request.environment, **session.get_bootstrap_env_vars()}
+            job = launcher.submit(request.model_copy(update={"environment": environment}))
+            handle.write_text(job, "utf-8")
+            context.log.info("started the job %s, launcher %s; its log is %s", request.name, launcher.name, request.log)
         try:
             while (status := launcher.poll(job)).state == "running":
                 time.sleep(POLL_SECONDS)
@@ -99,3 +107,14 @@ def run_job(context: dg.AssetExecutionContext, profile: Profile, request: JobReq
             f"The job {request.name} ended with exit code {status.exit_code}. The last lines of {request.log}:\n"
             + launcher.logs(job)
         )
+
+
+def _earlier_job(launcher: Launcher, handle: Path) -> str | None:
+    """The id of a job that was started before and has not failed."""
+    if not handle.exists():
+        return None
+    job = handle.read_text("utf-8")
+    try:
+        return job if launcher.poll(job).state != "failed" else None
+    except LookupError:
+        return None

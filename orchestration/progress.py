@@ -7,11 +7,12 @@ import dagster as dg
 
 
 class _StageMessages(logging.Filter):
-    """Lets through what stages and jobs say; Dagster's own events are in its log."""
+    """Lets through what stages and jobs say. Dagster's own events are in its log; what gates find, the caller prints."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         meta = getattr(record, "dagster_meta", {}) or {}
-        return meta.get("dagster_event") is None and meta.get("step_key") is not None
+        step = meta.get("step_key")
+        return meta.get("dagster_event") is None and step is not None and not step.endswith("_gate")
 
 
 class _Lines(logging.Handler):

@@ -39,7 +39,10 @@ def find_files(patterns: tuple[str, ...], where: str) -> list[SourceFile]:
     """
     found: dict[str, SourceFile] = {}
     for pattern in patterns:
-        fs, path = fsspec.core.url_to_fs(expand(pattern))
+        try:
+            fs, path = fsspec.core.url_to_fs(expand(pattern))
+        except (RecipeError, ValueError, ImportError) as error:
+            raise RecipeError(f"{where}: {error}") from error
         paths = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
         paths = [p for p in paths if fs.isfile(p)]
         if not paths:

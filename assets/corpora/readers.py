@@ -3,8 +3,8 @@
 What cannot be read becomes a ``Fault`` with file and line; the gate decides whether there are too many.
 """
 
-import gzip
 import json
+import lzma
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import fsspec
 
+from assets.corpora.compression import open_decompressed
 from assets.corpora.files import SourceFile
 
 Record = tuple[int, dict[str, Any]]
@@ -35,7 +36,7 @@ def read_records(file: SourceFile, source_format: str) -> Iterator[Record | Faul
         return
     line = 0
     try:
-        with fsspec.open(file.uri, "rb", compression="infer") as stream:
+        with open_decompressed(file.uri) as stream:
             if source_format == "text":
                 yield _text(file, stream)
                 return
@@ -43,7 +44,7 @@ def read_records(file: SourceFile, source_format: str) -> Iterator[Record | Faul
             for line, raw in enumerate(stream, start=1):  # noqa: B007 - named in the fault below
                 if raw.strip():
                     yield parse(file, line, raw)
-    except (EOFError, gzip.BadGzipFile, zlib.error, OSError, ValueError) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
         yield Fault(file.name, line + 1, f"the file breaks off or is damaged here ({_reason(error)})", whole_file=True)
     except Exception as error:
         # zstandard raises an error class of its own, which is imported only where it is installed.

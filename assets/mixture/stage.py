@@ -1,5 +1,6 @@
 """The stage mixture: one version per recipe; weights, and the sample index built before any accelerator is claimed."""
 
+import shutil
 from dataclasses import asdict
 from typing import Any
 
@@ -67,8 +68,8 @@ def make(work: Work) -> None:
         "sources": sources,
     }
     work.out.write_json("mixture.json", described)
-    output = work.out.folder / "index"
-    output.mkdir()
+    output = work.scratch / "index"
+    output.mkdir(exist_ok=True)
     job = IndexJob(
         root=str(root),
         datasets=[(s["prefix"], s["weight"]) for s in sources],
@@ -85,6 +86,8 @@ def make(work: Work) -> None:
     work.run_job(
         JobRequest(name=f"index-{work.key}", module="training_jobs.build_index", spec=spec, log=work.scratch / "index.log")
     )
+    for file in sorted(output.iterdir()):
+        shutil.move(file, work.out.stage(f"index/{file.name}"))
     work.out.counts.update(sources=len(sources), samples=samples(recipe), tokens=recipe.training.tokens)
 
 

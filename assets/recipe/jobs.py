@@ -99,7 +99,7 @@ class Launcher(Protocol):
         ...
 
     def poll(self, job: str) -> JobStatus:
-        """State of a job, without waiting."""
+        """State of a job, without waiting. Raises LookupError for an id that it does not know."""
         ...
 
     def logs(self, job: str, lines: int = 40) -> str:

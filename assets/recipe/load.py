@@ -84,7 +84,9 @@ def _resolved(path: Path, folders: list[Path], chain: tuple[Path, ...] = ()) -> 
     found = next((c for c in candidates if c.is_file()), None)
     if found is None:
         raise RecipeError(f"{path}, line {_line(path, ('extends',))}: extends {parent!r}, but there is no {parent}.yaml.")
-    return _merge(_resolved(found, folders, (*chain, path)), value)
+    base = _resolved(found, folders, (*chain, path))
+    base.pop("name", None)  # each file's recipe has its own
+    return _merge(base, value)
 
 
 def _line(path: Path, location: tuple[Any, ...]) -> int:

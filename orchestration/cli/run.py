@@ -71,6 +71,10 @@ def _print_plan(recipe: Recipe, profile: Profile, plan: Plan) -> None:
         err.print(f"{recipe.name}: {len(plan.due)} of {total} partitions to make, in the lake {profile.lake_uri}")
 
 
+# A warning that holds for every partition of an asset is said once.
+_warned: set[tuple[str, str]] = set()
+
+
 def _print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
     if isinstance(event, Due):
         return
@@ -84,6 +88,9 @@ def _print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
             markup=False,
         )
         for failed in event.receipt.failed if event.receipt else ():
+            if (event.asset, failed.column) in _warned:
+                continue
+            _warned.add((event.asset, failed.column))
             err.print(f"          warning: {failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}", markup=False)
     elif isinstance(event, GateFailure):
         err.print(f"GATE FAILED  {event.asset}, partition {event.partition}", style="bold red", markup=False)

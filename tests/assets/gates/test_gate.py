@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+
+from assets.gates.expectations import at_least, at_most, none, true
+from assets.gates.gate import Gate, judge, validate
+from assets.lake import Identity
+
+
+@pytest.fixture
+def manifest(lake):
+    who = Identity("raw_corpus", "docs_fi", {}, "c")
+    with lake.write(who) as out:
+        out.stage("a").write_text("a")
+    return lake.find(who.asset, who.partition, who.version)
+
+
+GOOD = Gate(
+    code=("assets.gates.expectations",),
+    profile=lambda version: [{"documents": 3, "duplicates": 0}],
+    expectations=lambda bounds: [at_least("documents", 1, "some"), none("duplicates", "all differ")],
+    numbers=("documents",),
+)
+
+
+def test_a_version_that_is_as_it_should_be_passes_and_gets_its_receipt(lake, manifest, catalog):
+    receipt = judge(GOOD, lake, manifest, catalog)
+    assert receipt.passed
+    assert receipt.numbers == {"documents": 3.0}
+    assert lake.require_receipt(manifest.ref) == receipt
+    assert receipt.suite_digest == GOOD.suite_digest(catalog, "docs_fi")
+
+
+def breaks(version):
+    raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ({"profile": lambda version: [{"documents": 0, "duplicates": 0}]}, "documents"),
+        ({"profile": lambda version: [{"documents": 3, "duplicates": 2}]}, "duplicates"),
+        ({"profile": lambda version: [{"documents": None, "duplicates": 0}]}, "documents"),
+        ({"profile": lambda version: [{"documents": float("nan"), "duplicates": 0}]}, "documents"),
+        ({"profile": lambda version: [{"duplicates": 0}]}, "documents"),
+        ({"profile": lambda version: []}, "the profile of the version is empty"),
+        ({"expectations": lambda bounds: []}, "nothing was judged"),
+        ({"profile": breaks}, "OSError: the disk is gone"),
+    ],
+)
+def test_whatever_is_wrong_is_a_failure_and_never_a_pass(lake, manifest, catalog, damage, reason):
+    receipt = judge(replace(GOOD, **damage), lake, manifest, catalog)
+    assert not receipt.passed
+    assert reason in (receipt.error or "") or reason in {e.column for e in receipt.failed}
+
+
+def test_a_missing_great_expectations_is_a_failure(lake, manifest, catalog, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "great_expectations", None)
+    receipt = judge(GOOD, lake, manifest, catalog)
+    assert not receipt.passed
+    assert "great_expectations" in receipt.error
+
+
+def test_a_warning_is_shown_and_does_not_block(lake, manifest, catalog):
+    gate = replace(GOOD, expectations=lambda bounds: [at_most("documents", 1, "few", "warning")])
+    receipt = judge(gate, lake, manifest, catalog)
+    assert receipt.passed
+    assert [(e.column, e.observed, e.allowed) for e in receipt.failed] == [("documents", "3", "<= 1")]
+
+
+def test_outcomes_stand_in_the_order_of_the_suite_with_what_was_observed():
+    rows = [{"a": 1, "b": 0.25, "c": -2}, {"a": 5, "b": 0.75, "c": 0}]
+    outcomes = validate(rows, [none("c", "m"), at_most("a", 4, "m"), at_least("b", 0.3, "m"), true("a", "m")])
+    assert [(e.column, e.observed, e.passed) for e in outcomes] == [
+        ("c", "-2", False), ("a", "5", False), ("b", "0.25", False), ("a", "1", True),
+    ]  # fmt: skip
+
+
+def test_other_bounds_are_another_suite(catalog):
+    gate = replace(GOOD, bounds=lambda catalog, key: {"n": len(key)})
+    assert gate.suite_digest(catalog, "a") != gate.suite_digest(catalog, "ab")
