@@ -105,3 +105,57 @@ def judged(stage: Stage, lake: Lake, manifest: Manifest, catalog: Catalog) -> Re
 def failed_columns(receipt: Receipt) -> set[str]:
     """The columns of the critical expectations that failed."""
     return {e.column for e in receipt.failed if e.severity == "critical"}
+
+
+def passing_receipt(lake: Lake, manifest: Manifest) -> None:
+    """Let a version that a test has put together count as judged."""
+    lake.write_receipt(
+        Receipt(
+            asset=manifest.asset, partition=manifest.partition, version=manifest.version,
+            manifest_digest=manifest.digest, suite_digest="test", passed=True, expectations=[], profile=[], numbers={},
+            time="2026-01-01T00:00:00+00:00",
+        )
+    )  # fmt: skip
+
+
+def put_documents(
+    lake: Lake, asset: str, source: str, texts: list[str], translations: list[str] | None = None, rows: int = 1_000
+) -> Manifest:
+    """A version of a corpus asset with these documents, in parts of ``rows``."""
+    import pyarrow as pa
+
+    from assets.lake import Identity
+    from assets.lake.documents import document_schema, write_parts
+
+    sides = translations or [None] * len(texts)
+    documents = [
+        {"id": f"{source}:{n}", "text": text, "source": source, "language": "fi", "license": "MIT",
+         "translation": side, "url": None, "meta": None}
+        for n, (text, side) in enumerate(zip(texts, sides, strict=True))
+    ]  # fmt: skip
+    who = Identity(asset, source, {"texts": texts}, "test")
+    with lake.write(who) as out:
+        parts = [documents[i : i + rows] for i in range(0, len(documents), rows)]
+        out.counts["documents"] = write_parts(out, (pa.Table.from_pylist(p, document_schema()) for p in parts))
+    made = lake.find(asset, source, who.version)
+    assert made is not None
+    passing_receipt(lake, made)
+    return made
+
+
+FINNISH = [
+    f"Ohje {n}: Valitse valikosta kohta Tallenna, ja odota kunnes tiedosto nro {n * 37} on valmis.\nSulje sitten ikkuna!"
+    for n in range(120)
+]
+PAIRS = [(f"Open the file number {n}.", f"Avaa tiedosto numero {n}.") for n in range(60)]
+
+
+@pytest.fixture
+def corpora(lake: Lake) -> dict[str, Manifest]:
+    """Decontaminated corpora of the small recipe's sources."""
+    return {
+        "docs_fi": put_documents(lake, "decontaminated_corpus", "docs_fi", FINNISH),
+        "docs_pairs": put_documents(
+            lake, "decontaminated_corpus", "docs_pairs", [en for en, _ in PAIRS], [fi for _, fi in PAIRS]
+        ),
+    }
