@@ -9,7 +9,7 @@ from assets.recipe.catalog import Catalog, join, split, step_name
 from assets.recipe.jobs import EvaluationJob, EvaluationTask, JobRequest
 from assets.stage import Input, Shown, Stage, Table, Work
 
-MAX_LENGTH = 1_024
+MAX_LENGTH = 512
 """Tokens that the model sees at once in an evaluation; ALiBi reads beyond the length of training."""
 SEED = 1234
 
