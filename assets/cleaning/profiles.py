@@ -1,0 +1,219 @@
+"""The cleaning profiles: which steps, in which order, with which thresholds.
+
+``social``, ``news``, ``wiki`` and ``books`` have the thresholds and the order of FinGPT's heuristic filters (arXiv
+2311.05640, section 3; TurkuNLP/finngen-tools). For the web FinGPT publishes none; those of ``web`` and
+``documentation`` are set so that clean pages of documentation, news, reviews and encyclopedias pass. ``code`` takes
+line lengths from Chen et al. 2021 (Codex, section 3.1) and the alphanumeric share from Kocetkov et al. 2022 (The
+Stack).
+"""
+
+from pydantic import SerializeAsAny, model_validator
+
+from assets.cleaning.languages import DocumentLanguage, ForeignLines, MixedLanguage, PairLanguage
+from assets.cleaning.pairs import Identical, LengthRatio, Numbers
+from assets.cleaning.personal import Emails, IdentityCodes
+from assets.cleaning.steps import Bound, Characters, Edit, Empty, Licence, Marker, MaxRepeat, Spacing, Step, Test
+from assets.recipe.base import Config
+from assets.recipe.data import Source
+
+# SPDX prefixes of licences that let text be copied and changed. LicenseRef- in a recipe is a person's judgement.
+OPEN_LICENCES = (
+    *(
+        "CC0",
+        "CC-BY-1",
+        "CC-BY-2",
+        "CC-BY-3",
+        "CC-BY-4",
+        "CC-BY-SA",
+        "CC BY ",
+        "CC BY-SA",
+        "Apache",
+        "BSD",
+        "MIT",
+        "ISC",
+    ),
+    *("MPL", "GPL", "LGPL", "AGPL", "GFDL", "PSF", "Python", "ODC", "ODbL", "PDDL", "OGL", "Unlicense", "Zlib", "0BSD"),
+    *("public", "PD", "LicenseRef-", "Artistic", "EUPL", "W3C", "Unicode", "X11", "curl", "OFL"),
+)
+
+
+class Profile(Config):
+    """The steps of a profile: edits, then tests. The first test that fails gives a document its reason."""
+
+    steps: tuple[SerializeAsAny[Step], ...]
+
+    @model_validator(mode="after")
+    def _edits_first(self) -> "Profile":
+        kinds = [isinstance(step, Test) for step in self.steps]
+        if kinds != sorted(kinds):
+            raise ValueError("edits stand in front of tests")
+        names = [step.name for step in self.steps]
+        if len(names) != len(set(names)):
+            raise ValueError(f"two steps have the same name: {', '.join(names)}")
+        return self
+
+    @property
+    def edits(self) -> list[Edit]:
+        return [step for step in self.steps if isinstance(step, Edit)]
+
+    @property
+    def tests(self) -> list[Test]:
+        return [step for step in self.steps if isinstance(step, Test)]
+
+    def leaving_out(self, names: tuple[str, ...]) -> "Profile":
+        """The profile without some steps. Raises ValueError, which names the steps there are, for an unknown one."""
+        known = [step.name for step in self.steps]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"there is no cleaning step {name!r} to leave out; the steps are {', '.join(known)}")
+        return Profile(steps=tuple(step for step in self.steps if step.name not in names))
+
+
+def profile_of(source: Source) -> Profile:
+    """The profile that a source is cleaned with: the one that it names, without the steps that it leaves out."""
+    try:
+        return PROFILES[source.cleaning].leaving_out(source.without)
+    except ValueError as error:
+        raise ValueError(f"cleaning {source.cleaning!r}: {error}") from None
+
+
+_PROSE_EDITS = (Characters(), Emails(), IdentityCodes())
+_DAMAGE = (
+    Bound(name="encoding_damage", measure="encoding_damage", at_most=0.001),
+    Bound(name="lost_letters", measure="lost_letters", at_most=0.01),
+)
+
+
+def _fingpt(
+    *,
+    words: int,
+    language: float,
+    foreign: float,
+    short: float,
+    paragraph: float | None = 5,
+    ratio: float = 0.1,
+    type_token: float | None = None,
+    repeats: int | None = None,
+) -> Profile:
+    """FinGPT's filters in FinGPT's order, then what Tokka tests of every prose."""
+    tests: list[Test] = [Empty()]
+    if paragraph is not None:
+        tests.append(Bound(name="avg-len", measure="avg-len", at_least=paragraph))
+    tests += [Bound(name=name, measure=name, at_most=ratio) for name in ("punct-ratio", "upper-ratio", "digit-ratio")]
+    tests += [
+        Bound(name="foreign-ratio", measure="foreign-ratio", at_most=foreign),
+        Bound(name="short-ratio", measure="short-ratio", at_most=short),
+    ]
+    if type_token is not None:
+        tests.append(Bound(name="type-token", measure="type-token", at_least=type_token))
+    tests.append(Bound(name="min-words", measure="min-words", at_least=words))
+    if repeats is not None:
+        tests.append(MaxRepeat(repeats=repeats))
+    tests.append(DocumentLanguage(at_least=language))
+    return Profile(steps=(*_PROSE_EDITS, Spacing(), *tests, *_DAMAGE, Licence(allowed=OPEN_LICENCES)))
+
+
+# Lönnrot (books out of copyright): only the language is tested.
+_BOOKS = Profile(
+    steps=(
+        *_PROSE_EDITS,
+        Spacing(),
+        Empty(),
+        DocumentLanguage(at_least=0.9),
+        *_DAMAGE,
+        Licence(allowed=OPEN_LICENCES),
+    )
+)
+
+_DOCUMENTATION = Profile(
+    steps=(
+        *_PROSE_EDITS,
+        ForeignLines(),
+        Spacing(),
+        Licence(allowed=OPEN_LICENCES),
+        *_DAMAGE,
+        MixedLanguage(at_least=0.3),
+        Empty(),
+        Bound(name="too_short", measure="characters", at_least=100),
+        Bound(name="few_words", measure="words", at_least=10),
+        Bound(name="digits", measure="digit-ratio", at_most=0.15),
+        Bound(name="punctuation", measure="punct-ratio", at_most=0.2),
+        Bound(name="upper_case", measure="upper-ratio", at_most=0.35),
+        Bound(name="foreign_letters", measure="foreign-ratio", at_most=0.05),
+        Bound(name="short_words", measure="short-ratio", at_most=0.4),
+        Bound(name="short_lines", measure="words_per_line", at_least=1.5),
+        Bound(name="repeated_lines", measure="repeated_lines", at_most=0.5),
+        Bound(name="compression", measure="compression", at_most=12),
+        DocumentLanguage(at_least=0.5),
+    )
+)
+
+_WEB = Profile(
+    steps=(
+        *_PROSE_EDITS,
+        ForeignLines(),
+        Spacing(),
+        Licence(allowed=OPEN_LICENCES),
+        *_DAMAGE,
+        MixedLanguage(at_least=0.5),
+        Empty(),
+        Bound(name="too_short", measure="characters", at_least=150),
+        Bound(name="few_words", measure="words", at_least=15),
+        Bound(name="digits", measure="digit-ratio", at_most=0.1),
+        Bound(name="punctuation", measure="punct-ratio", at_most=0.1),
+        Bound(name="upper_case", measure="upper-ratio", at_most=0.15),
+        Bound(name="foreign_letters", measure="foreign-ratio", at_most=0.05),
+        Bound(name="short_words", measure="short-ratio", at_most=0.15),
+        Bound(name="short_lines", measure="words_per_line", at_least=2.5),
+        Bound(name="repeated_lines", measure="repeated_lines", at_most=0.3),
+        Bound(name="compression", measure="compression", at_most=6),
+        DocumentLanguage(at_least=0.8),
+    )
+)
+
+_CODE = Profile(
+    steps=(
+        Characters(prose=False),
+        Emails(),
+        IdentityCodes(),
+        Empty(),
+        Licence(allowed=OPEN_LICENCES),
+        Bound(name="too_short", measure="characters", at_least=100),
+        Bound(name="encoding_damage", measure="encoding_damage", at_most=0.005),
+        Marker(
+            name="generated",
+            pattern=r"(?:auto-?|automatically |is )generated\b.{0,80}(?:do not|don't) (?:edit|modify)|@generated\b",
+            within=1_500,
+        ),
+        Bound(name="alphanumeric", measure="alphanumeric", at_least=0.25),
+        Bound(name="data_like", measure="digit-ratio", at_most=0.3),
+        Bound(name="longest_line", measure="longest_line", at_most=1_000),
+        Bound(name="mean_line", measure="mean_line", at_most=100),
+        Bound(name="compression", measure="compression", at_most=12),
+    )
+)
+
+_PAIRS = Profile(
+    steps=(
+        *_PROSE_EDITS,
+        Spacing(),
+        Empty(),
+        Licence(allowed=OPEN_LICENCES),
+        Identical(),
+        LengthRatio(at_most=2.5),
+        Numbers(),
+        PairLanguage(),
+    )
+)
+
+PROFILES: dict[str, Profile] = {
+    "documentation": _DOCUMENTATION,
+    "web": _WEB,
+    "social": _fingpt(words=5, language=0.9, foreign=0.01, short=0.05, type_token=0.5, repeats=5),
+    "news": _fingpt(words=25, language=0.999, foreign=0.01, short=0.05),
+    "wiki": _fingpt(words=15, language=0.99, foreign=0.05, short=0.1),
+    "books": _BOOKS,
+    "code": _CODE,
+    "pairs": _PAIRS,
+}
+"""The profiles by the name that a source's ``cleaning`` has."""

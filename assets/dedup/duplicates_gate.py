@@ -1,0 +1,115 @@
+"""The gate of duplicates: who goes and who stays is consistent, near-duplicates are near, no cluster is too large."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from assets.dedup.text import normalise
+from assets.gates.expectations import at_most, none
+from assets.gates.gate import Gate, Profiled, Row
+from assets.lake.documents import read_parquet, read_parts
+from assets.recipe.catalog import Catalog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from great_expectations.expectations import Expectation
+
+SAMPLE = 200
+# A small pool may have a cluster of this many documents, whatever its share.
+SMALL_CLUSTER = 50
+ROUNDING = 1e-9
+
+
+def bounds(catalog: Catalog, pool: str) -> dict[str, Any]:
+    return catalog.dedup(pool).model_dump(mode="json", include={"threshold", "shingle", "max_cluster_share"})
+
+
+def cluster_sizes(duplicates: "pa.Table") -> list[int]:
+    """Documents of each cluster: its survivor and what it replaces."""
+    return [1 + removed for removed in Counter(duplicates["survivor"].to_pylist()).values()]
+
+
+def profile(version: Profiled) -> list[Row]:
+    """One row: everything recounted from the files; similarities from the texts of an evenly spaced sample of 200."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    manifest, counts = version.manifest, version.manifest.counts
+    dedup = version.catalog.dedup(manifest.partition)
+    table = read_parquet(version.lake, manifest, "duplicates.parquet")
+    sampled = table.take(pa.array(range(0, table.num_rows, max(1, table.num_rows // SAMPLE)), pa.int64()))
+    wanted = pa.array({*sampled["id"].to_pylist(), *sampled["survivor"].to_pylist()}, pa.large_string())
+    found, documents, texts = 0, 0, {}
+    for ref in manifest.inputs:
+        for part in read_parts(version.lake, version.lake.manifest(ref), ["id", "text", "translation"]):
+            documents += part.num_rows
+            found += pc.sum(pc.is_in(table["id"], part["id"])).as_py() or 0
+            for member in part.filter(pc.is_in(part["id"], wanted)).to_pylist():
+                texts[member["id"]] = (member["text"], member["translation"])
+    kinds = Counter(table["kind"].to_pylist())
+    by_source = Counter(table["source"].to_pylist())
+    declared = {name.removeprefix("removed_"): n for name, n in counts.items() if name.startswith("removed_")}
+    unlike = [member for member in sampled.to_pylist() if not _alike(member, texts, dedup.shingle, dedup.threshold)]
+    sizes = cluster_sizes(table)
+    largest = max(sizes, default=0)
+    row: Row = {
+        "documents": documents,
+        "exact": kinds["exact"],
+        "near": kinds["near"],
+        "largest_cluster": largest,
+        "miscounted": abs(documents - counts["documents_in"])
+        + abs(kinds["exact"] - counts["exact"])
+        + abs(kinds["near"] - counts["near"])
+        + abs(table.num_rows - kinds["exact"] - kinds["near"])
+        + abs(len(sizes) - counts["clusters"])
+        + abs(largest - counts["largest_cluster"])
+        + sum(abs(declared.get(source, 0) - by_source[source]) for source in {*declared, *by_source}),
+        "removed_twice": table.num_rows - pc.count_distinct(table["id"]).as_py(),
+        "unknown_documents": table.num_rows - found,
+        "removed_survivors": pc.sum(pc.is_in(table["survivor"], table["id"])).as_py() or 0,
+        "unlike_survivors": len(unlike),
+        "excess_cluster_share": 0.0 if largest <= SMALL_CLUSTER else largest / max(documents, 1),
+        "removed_share": table.num_rows / max(documents, 1),
+    }
+    return [row]
+
+
+def _alike(member: Row, texts: dict[str, tuple[str, str | None]], size: int, threshold: float) -> bool:
+    """Whether a removed document is to its survivor what it is said to be; by texts and sets of words, no hashes."""
+    if member["id"] not in texts or member["survivor"] not in texts:
+        return False
+    own, other = texts[member["id"]], texts[member["survivor"]]
+    if member["kind"] == "exact":
+        return [normalise(side or "") for side in own] == [normalise(side or "") for side in other]
+    a, b = (_shingles(normalise(text).split(), size) for text, _ in (own, other))
+    similarity = len(a & b) / max(len(a | b), 1)
+    return similarity >= threshold - ROUNDING and abs(similarity - member["similarity"]) < 1e-6
+
+
+def _shingles(words: list[str], size: int) -> set[tuple[str, ...]]:
+    return set(zip(*(words[place:] for place in range(size)), strict=False))
+
+
+def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
+    return [
+        none("miscounted", "the counts are those of the file and of the corpora that were read"),
+        none("removed_twice", "no document is removed twice"),
+        none("unknown_documents", "every document to remove is in a corpus of the pool"),
+        none("removed_survivors", "no document that stands for others is itself removed"),
+        none(
+            "unlike_survivors", f"sampled documents are similar to their survivors, by {bounds['threshold']:g} at least"
+        ),
+        at_most(
+            "excess_cluster_share",
+            bounds["max_cluster_share"],
+            f"documents of the pool in its largest cluster (of more than {SMALL_CLUSTER} documents)",
+        ),
+    ]
+
+
+GATE = Gate(
+    code=("assets.dedup.duplicates_gate", "assets.dedup.text"),
+    profile=profile,
+    expectations=expectations,
+    bounds=bounds,
+    numbers=("documents", "exact", "near", "largest_cluster", "removed_share"),
+)

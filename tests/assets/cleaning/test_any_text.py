@@ -1,0 +1,114 @@
+"""Properties that hold for any Unicode text."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assets.cleaning.gate import addresses, identity_codes
+from assets.cleaning.languages import ForeignLines
+from assets.cleaning.personal import Emails, IdentityCodes
+from assets.cleaning.profiles import PROFILES, Profile
+from assets.cleaning.run import clean
+from assets.cleaning.steps import Characters, Edit, Languages, Spacing
+from assets.lake.documents import document_schema
+
+# Lone surrogates are no UTF-8; raw corpora hold none.
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+# What addresses and codes are made of, so that their borders meet.
+CLOSE = st.text("ab1ä.@-+_% (\n)é\u0301٣²", max_size=40)
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "a@b.fi",
+                "email@example.com",
+                "x",
+                ".",
+                "-",
+                "@",
+                " ",
+                "1",
+                "ä",
+                "(at)",
+                " (ät) ",
+                "b.fi",
+                "\n",
+                "\u0301",
+                "com",
+            ),
+            *("131052-308T", "010101-001Z", "131052", "-308", "\u200b", "\r", "_", "%"),
+        ]
+    ),
+    max_size=10,
+).map("".join)
+TEXTS = st.lists(ANY | CLOSE | PIECES, min_size=20, max_size=60)
+quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def table(texts: list[str], pairs: bool = False) -> Any:
+    import pyarrow as pa
+
+    rows = [
+        {
+            "id": f"{i:04}",
+            "text": text,
+            "source": "s",
+            "language": "fi",
+            "license": "CC0-1.0",
+            "url": None,
+            "meta": None,
+        }
+        | {"translation": texts[-1 - i] if pairs else None}
+        for i, text in enumerate(texts)
+    ]
+    return pa.Table.from_pylist(rows, document_schema())
+
+
+def edited(texts: list[str], *edits: Edit) -> list[str]:
+    kept = clean(table(texts), Profile(steps=edits), Languages("fi")).kept
+    return [str(text) for text in kept["text"].to_pylist()]
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+@settings(quick, max_examples=6)
+@given(texts=TEXTS)
+def test_nothing_crashes_and_nothing_is_lost(profile: str, texts: list[str]) -> None:
+    pairs = profile == "pairs"
+    part = table(texts, pairs)
+    result = clean(part, PROFILES[profile], Languages("en", "fi") if pairs else Languages("fi"))
+    ids = result.kept["id"].to_pylist() + result.removed["id"].to_pylist()
+    assert sorted(ids) == part["id"].to_pylist()
+    assert result.kept["id"].to_pylist() == sorted(result.kept["id"].to_pylist())
+    counted = sum(n for name, n in result.counts.items() if name.startswith("removed_"))
+    assert result.counts["documents_in"] == result.counts["documents"] + counted == len(texts)
+    for text in result.kept["text"].to_pylist():
+        assert text.strip() and not addresses(text) and not identity_codes(text)
+
+
+@pytest.mark.parametrize(
+    "edit", [Characters(), Spacing(), Emails(), IdentityCodes(), ForeignLines()], ids=lambda e: e.name
+)
+@quick
+@given(texts=TEXTS)
+def test_edits_are_idempotent(edit: Edit, texts: list[str]) -> None:
+    once = edited(texts, edit)
+    assert edited(once, edit) == once
+
+
+@quick
+@given(texts=TEXTS)
+def test_masks_leave_nothing(texts: list[str]) -> None:
+    for text in edited(texts, Emails(), IdentityCodes()):
+        assert addresses(text) == 0
+        assert identity_codes(text) == 0
+
+
+@quick
+@given(texts=TEXTS)
+def test_excerpts_hold_nothing_personal(texts: list[str]) -> None:
+    for text in clean(table(texts), PROFILES["documentation"], Languages("fi")).removed["excerpt"].to_pylist():
+        assert addresses(text) == 0
+        assert identity_codes(text) == 0
+        assert len(text) <= 500
