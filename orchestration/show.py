@@ -39,6 +39,7 @@ def materialization_metadata(stage: Stage, lake: Lake, manifest: Manifest, reuse
     """Metadata of a materialization: which version it is, its counts, and what the stage shows of it."""
     folder = lake.folder(manifest)
     metadata: dict[str, dg.MetadataValue] = {
+        **{name: _value(value) for name, value in stage.show(lake, manifest).items()},
         "version": dg.MetadataValue.text(manifest.version),
         "digest": dg.MetadataValue.text(manifest.digest),
         "folder": dg.MetadataValue.path(folder) if lake.is_local else dg.MetadataValue.text(folder),
@@ -46,7 +47,6 @@ def materialization_metadata(stage: Stage, lake: Lake, manifest: Manifest, reuse
         "seconds": dg.MetadataValue.float(manifest.seconds),
         **{name: _value(count) for name, count in manifest.counts.items()},
         **{f"cost/{name}": dg.MetadataValue.float(value) for name, value in manifest.cost.items()},
-        **{name: _value(value) for name, value in stage.show(lake, manifest).items()},
     }
     if manifest.accepted_risks:
         rows = [{"input": name, "reason": reason} for name, reason in manifest.accepted_risks.items()]
@@ -59,10 +59,10 @@ def check_metadata(lake: Lake, receipt: Receipt, path: str) -> dict[str, dg.Meta
     rows = [
         {
             "passed": "yes" if e.passed else "NO",
-            "what": e.meaning,
             "column": e.column,
             "observed": e.observed,
             "allowed": e.allowed,
+            "what": e.meaning,
             "severity": e.severity,
             "expectation": e.expectation,
         }

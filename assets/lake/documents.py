@@ -37,7 +37,7 @@ def write_table(out: VersionWriter, path: str, table: "pa.Table") -> None:
     """Write one Parquet file of a version: zstd, row groups of 10,000 rows, nothing in it that differs between runs."""
     import pyarrow.parquet as pq
 
-    pq.write_table(table, out.stage(path), compression="zstd", row_group_size=10_000, store_schema=False)
+    pq.write_table(table, out.stage(path), compression="zstd", row_group_size=10_000)
     out.add(path, rows=table.num_rows)
 
 

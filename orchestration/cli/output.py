@@ -1,6 +1,7 @@
 """How commands speak: JSON for programs, tables and lines for people, errors in one sentence with an exit code."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -20,8 +21,9 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Without a terminal (a pipe, CI) rich takes 80 columns, which folds tables.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 160)
 
 
 def fail(message: str, code: Exit = Exit.WRONG_USAGE) -> NoReturn:

@@ -1,0 +1,67 @@
+"""Build Megatron-Core's sample index of a mixture: ``python -m training_jobs.build_index spec.json`` (an IndexJob).
+
+Writes the index files (.npy, and a description of each) and ``index.json`` into ``output``. Names and bytes depend on
+the job alone, not on where the lake or the output lie.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from assets.recipe.jobs import IndexJob
+from training_jobs.data import INDEX_SUMMARY, Blend, blended_dataset, order_digest
+from training_jobs.job import JobError, read_spec, run, write_json
+
+
+@contextmanager
+def _single_process_group() -> Iterator[None]:
+    """A process group of this process alone: Megatron-Core asks for its rank before it saves a blended index."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def build(job: IndexJob) -> None:
+    """Build the index of ``job`` into ``job.output``. Raises JobError where shards are missing or too small."""
+    blend = Blend(
+        prefixes=tuple(prefix for prefix, _ in job.datasets),
+        weights=tuple(weight for _, weight in job.datasets),
+        sequence_length=job.sequence_length,
+        samples=job.samples,
+        seed=job.seed,
+        vocab_size=job.vocab_size,
+        end_of_document=job.end_of_document,
+    )
+    output = Path(job.output).resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    with _single_process_group():
+        try:
+            dataset = blended_dataset(blend, Path(job.root).resolve(), output, build=True)
+        except IndexError as error:
+            raise JobError(f"The sources do not hold enough samples for this mixture: {error}") from error
+    counts = np.bincount(dataset.dataset_index[: job.samples], minlength=len(blend.prefixes))
+    write_json(
+        output / INDEX_SUMMARY,
+        {
+            **blend.as_json(),
+            "samples_per_source": {prefix: int(count) for prefix, count in zip(blend.prefixes, counts, strict=True)},
+            "order_digest": order_digest(dataset, job.samples),
+        },
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point; ``arguments`` is the path of the specification."""
+    build(read_spec(IndexJob, arguments))
+
+
+if __name__ == "__main__":
+    run(main)

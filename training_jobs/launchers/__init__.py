@@ -1,0 +1,1 @@
+"""Launchers: where jobs run. They import neither torch nor Dagster."""
