@@ -83,7 +83,7 @@ def _print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
         gate = "no gate" if event.receipt is None else f"gate passed ({_passed(event)})"
         what = "reused" if event.reused else _headline(event.counts)
         err.print(
-            f"[{event.of and event.number:>3}/{event.of}] {event.asset:<22}{event.partition:<28}{what:<26}"
+            f"[{event.of and event.number:>3}/{event.of}] {event.asset:<22}{event.partition:<34}{what:<26}"
             f"{event.seconds:>6.1f} s  {gate}",
             markup=False,
         )
