@@ -11,6 +11,9 @@ from assets.lake import Lake, Manifest, Receipt
 from assets.recipe.catalog import Catalog
 from assets.recipe.model import Recipe
 from assets.stage import Stage, Work
+from tests.workplace import finished
+
+__all__ = ["finished"]
 
 RECIPE: dict[str, Any] = {
     "name": "tiny",

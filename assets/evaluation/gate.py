@@ -50,9 +50,10 @@ def profile(version: Profiled) -> list[Row]:
         + int(not results.get("harness", {}).get("lm_eval")),
         "other_data": sum(task["data"] != benchmarks[name].digest for name, task in scored.items()),
     }
+    found = {f"{t}_{metric}": score for t, task in tasks.items() for metric, score in task["metrics"].items()}
     for name, reference in wanted["references"].items():
-        task, metric = next((t, m) for t in tasks for m in tasks[t]["metrics"] if f"{t}_{m}" == name)
-        row[name] = tasks[task]["metrics"][metric]
+        # A score that is not there stays missing, which fails: what could not be compared has not held.
+        row[name] = found.get(name)
         row[f"{name}_reference"] = reference["score"]
     return [row]
 

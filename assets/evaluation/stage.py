@@ -69,7 +69,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
             "status": task["status"],
             "metric": metric,
             "score": round(value, 4),
-            "standard error": round(task.get("stderr", {}).get(metric) or 0.0, 4),
+            "standard error": round(error, 4) if (error := task.get("stderr", {}).get(metric)) is not None else "–",
             "items": task["items"],
         }
         for name, task in tasks.items()

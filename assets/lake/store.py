@@ -375,7 +375,11 @@ class Lake:
             try:
                 self.fs.pipe_file(f"{folder}/{WRITING}", json.dumps(marker).encode(), mode="create")
                 return
-            except FileExistsError:
+            except OSError:
+                # A folder says FileExistsError; S3 says that a precondition did not hold.
+                self.fs.invalidate_cache()
+                if not self.fs.exists(f"{folder}/{WRITING}"):
+                    raise
                 owner = json.loads(self.fs.cat_file(f"{folder}/{WRITING}") or b"{}")
             if owner.get("host") != marker["host"] or _alive(owner.get("pid", 0)):
                 raise LakeError(

@@ -24,18 +24,20 @@ def profile(version: Profiled) -> list[Row]:
     index = version.lake.read_json(manifest, "index/index.json")
     sources = described["sources"]
     built = [index["samples_per_source"][s["prefix"]] for s in sources]
-    shares = [count / described["samples"] for count in built]
+    # A source gets whole samples, so a share may be off by one of them.
+    samples = described["samples"]
+    off = [max(abs(n - s["weight"] * samples) - 1, 0) / samples for n, s in zip(built, sources, strict=True)]
     missing = [s["source"] for s in sources if s["tokens"] <= described["sequence_length"]]
     tokens = {i.partition.split("--")[0]: version.lake.manifest(i).counts["tokens"] for i in manifest.inputs}
     return [
         {
             "share_error": abs(sum(s["weight"] for s in sources) - 1),
             "epochs": max(s["epochs"] for s in sources),
-            "wanted_epochs": max(s["wanted_epochs"] or 0 for s in sources),
+            "wanted_epochs": max(s["wanted_epochs"] or s["epochs"] for s in sources),
             "sources_too_small": len(missing),
             "tokens_differ": sum(tokens[s["source"]] != s["tokens"] for s in sources),
-            "samples_missing": abs(sum(built) - described["samples"]),
-            "share_deviation": max(abs(a - s["weight"]) for a, s in zip(shares, sources, strict=True)),
+            "samples_missing": abs(sum(built) - samples),
+            "share_deviation": max(off),
             "sources": len(sources),
         }
     ]

@@ -134,5 +134,7 @@ def _key_values(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"what": key, "value": str(v) if isinstance(v, list | dict | tuple) else v} for key, v in values.items()]
 
 
-def _gpu_hours(environment: Mapping[str, Any], run: Manifest) -> float:
-    return run.cost["rank_hours"] if environment.get("device") == "cuda" else 0.0
+def _gpu_hours(environment: Mapping[str, Any], run: Manifest) -> float | None:
+    """Hours on GPUs over all ranks; None where the run does not say what it ran on."""
+    accelerator = environment.get("accelerator")
+    return None if accelerator is None else run.cost["rank_hours"] if accelerator == "cuda" else 0.0

@@ -102,6 +102,10 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(rows[0])
     numeric = [all(isinstance(r[n], int | float) and not isinstance(r[n], bool) for r in rows) for n in names]
     lines = ["| " + " | ".join(names) + " |", "|" + "|".join("---:" if n else "---" for n in numeric) + "|"]
-    for row in rows:
-        lines.append("| " + " | ".join(cell(row[name]).replace("|", "\\|").replace("\n", " ") for name in names) + " |")
+    lines += ["| " + " | ".join(_markdown_cell(row[name]) for name in names) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def _markdown_cell(value: Any) -> str:
+    """A value that neither ends its cell nor starts HTML."""
+    return re.sub(r"[\r\n]+", " ", cell(value)).replace("|", "\\|").replace("<", "&lt;")

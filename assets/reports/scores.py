@@ -49,20 +49,23 @@ def compact(rows: list[Row]) -> list[Row]:
 
 
 def learned(rows: list[Row]) -> list[Row]:
-    """Bits per character of the first checkpoint, the unigram baseline and the last checkpoint, per held-out set."""
+    """Bits per character of the first checkpoint, the unigram baseline and the last checkpoint, per held-out set.
+
+    None where a checkpoint was not scored.
+    """
+    steps = sorted({row["step"] for row in rows})
     by_task: dict[str, dict[tuple[int, str], float]] = {}
     for row in rows:
         if row["metric"] in ("bits_per_character", BASELINE):
             by_task.setdefault(row["task"], {})[row["step"], row["metric"]] = row["score"]
     table = []
     for task, scores in sorted(by_task.items()):
-        steps = sorted({step for step, _ in scores})
         table.append(
             {
                 "held-out set": task,
-                f"step {steps[0]}": scores[steps[0], "bits_per_character"],
-                "unigram baseline": scores[steps[-1], BASELINE],
-                f"step {steps[-1]}": scores[steps[-1], "bits_per_character"],
+                f"step {steps[0]}": scores.get((steps[0], "bits_per_character")),
+                "unigram baseline": scores.get((steps[-1], BASELINE)),
+                f"step {steps[-1]}": scores.get((steps[-1], "bits_per_character")),
             }
         )
     return table

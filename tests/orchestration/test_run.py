@@ -8,7 +8,7 @@ import time
 import pytest
 
 from assets.lake import Lake
-from tests.orchestration.conftest import SMALL, Workplace, demo_rows, small_workplace, wait_for_line
+from tests.workplace import SMALL, Workplace, demo_rows, small_workplace, wait_for_line
 
 
 def test_a_killed_run_goes_on_where_it_was_and_finishes(finished):

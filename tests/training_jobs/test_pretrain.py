@@ -64,7 +64,7 @@ def test_killed_run_goes_on_as_if_nothing_had_been(world: World, finished: Path,
     while not reached.exists():
         assert launcher.poll(first).state == "running", launcher.logs(first)
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.005)
     os.killpg(json.loads(Path(first).read_text())["pid"], 9)
     assert wait(launcher, first) == 137
     assert not (tmp_path / "output" / "summary.json").exists()

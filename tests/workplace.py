@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-DEMO = Path(__file__).parents[2] / "infra" / "demo" / "corpora"
+DEMO = Path(__file__).parents[1] / "infra" / "demo" / "corpora"
 
 SMALL: dict[str, Any] = {
     "description": "The whole road at its smallest.",

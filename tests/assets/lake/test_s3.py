@@ -1,0 +1,91 @@
+"""The lake on a real S3 server works as in a folder."""
+
+import json
+
+import pytest
+
+from assets.lake import GateNotPassedError, Identity, Lake, LakeError
+from tests.conftest import passing_receipt
+from tests.workplace import small_workplace
+from tests.servers import s3_server
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def lake(server, monkeypatch, tmp_path, request):
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TOKKA_CACHE", str(tmp_path / "cache"))
+    return Lake.open(f"s3://lake/{request.node.name.lower()[:40]}")
+
+
+WHO = Identity("raw_corpus", "fi", {"n": 1}, "c")
+
+
+def write(lake, who=WHO, size=10):
+    with lake.write(who) as out:
+        out.stage("documents/a.bin").write_bytes(b"x" * size)
+        out.counts["documents"] = 1
+    return lake.find(who.asset, who.partition, who.version)
+
+
+def test_a_version_is_written_found_listed_verified_and_mirrored(lake):
+    manifest = write(lake, size=12_000_000)
+    assert [m.digest for m in lake.manifests("raw_corpus")] == [manifest.digest]
+    assert lake.verify(manifest) == []
+    assert (lake.local(manifest) / "documents/a.bin").stat().st_size == 12_000_000
+    assert lake.read_json(manifest, "manifest.json")["counts"] == {"documents": 1}
+
+
+def test_the_digest_is_the_one_of_the_same_version_in_a_folder(lake, tmp_path):
+    assert write(lake).digest == write(Lake.open(str(tmp_path / "folder"))).digest
+
+
+def test_a_writer_that_raises_leaves_nothing_to_see(lake):
+    with pytest.raises(RuntimeError), lake.write(WHO) as out:
+        out.stage("documents/a.bin").write_bytes(b"half")
+        out.add("documents/a.bin")
+        raise RuntimeError
+    assert list(lake.manifests()) == []
+    assert write(lake).counts == {"documents": 1}
+
+
+def test_a_version_that_another_process_writes_is_not_written_too(lake):
+    marker = f"{lake.folder(WHO)}/writing.json"
+    lake.fs.pipe_file(marker, json.dumps({"host": "another", "pid": 1, "since": "now"}).encode())
+    with pytest.raises(LakeError, match="process 1 on another"):
+        write(lake)
+
+
+def test_receipts_open_the_gate(lake):
+    manifest = write(lake)
+    with pytest.raises(GateNotPassedError):
+        lake.require_receipt(manifest.ref)
+    passing_receipt(lake, manifest)
+    assert lake.require_receipt(manifest.ref).passed
+
+
+def test_what_was_written_is_there_after_the_server_was_killed(server, lake):
+    manifest = write(lake)
+    server.kill()
+    server.start()
+    assert lake.verify(manifest) == []
+
+
+def test_a_run_on_s3_makes_the_same_digests_as_in_a_folder(server, tmp_path, finished):
+    place = small_workplace(tmp_path / "s3")
+    environment = {**server.environment, "TOKKA_CACHE": str(tmp_path / "cache")}
+    result = place.tokka("run", "small", "--to", "tokenized_shards", "--lake", "s3://lake/run", **environment)
+    assert result.returncode == 0, result.stderr
+    listed = place.tokka("lake", "ls", "--lake", "s3://lake/run", "--json", **environment)
+    digests = {(r["asset"], r["partition"]): r["digest"] for r in json.loads(listed.stdout)}
+    assert ("tokenized_shards", "small_pairs--small-bpe") in digests
+    in_folder = {(m.asset, m.partition): m.digest[:12] for m in Lake.open(str(finished.place.lake)).manifests()}
+    assert digests == {name: in_folder[name] for name in digests}
