@@ -68,7 +68,11 @@ def donut(values: Mapping[str, float], title: str) -> bytes:
     total = sum(ordered.values()) or 1
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(ordered))]
     wedges, _ = axes.pie(
-        list(ordered.values()), colors=colours, startangle=90, counterclock=False, wedgeprops={"width": 0.38, "edgecolor": "white"}
+        list(ordered.values()),
+        colors=colours,
+        startangle=90,
+        counterclock=False,
+        wedgeprops={"width": 0.38, "edgecolor": "white"},
     )
     labels = [f"{name}  {100 * value / total:.1f} %" for name, value in ordered.items()]
     axes.legend(wedges, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)

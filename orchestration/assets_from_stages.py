@@ -88,7 +88,9 @@ def build_check(
         receipt = judge(gate, profile.lake, manifest, catalog)
         path = profile.lake.path(manifest, "receipt.json")
         for failed in receipt.failed:
-            context.log.warning("%s = %s, allowed %s: %s", failed.column, failed.observed, failed.allowed, failed.meaning)
+            context.log.warning(
+                "%s = %s, allowed %s: %s", failed.column, failed.observed, failed.allowed, failed.meaning
+            )
         return dg.AssetCheckResult(
             passed=receipt.passed and not receipt.failed,
             severity=dg.AssetCheckSeverity.WARN if receipt.passed else dg.AssetCheckSeverity.ERROR,
@@ -105,9 +107,7 @@ def build_all(catalog: Catalog) -> tuple[list[dg.AssetsDefinition], list[dg.Asse
     return assets, list(_checks(catalog, spaces))
 
 
-def _checks(
-    catalog: Catalog, spaces: dict[str, dg.StaticPartitionsDefinition]
-) -> Iterator[dg.AssetChecksDefinition]:
+def _checks(catalog: Catalog, spaces: dict[str, dg.StaticPartitionsDefinition]) -> Iterator[dg.AssetChecksDefinition]:
     for stage in STAGES:
         if stage.gate is not None:
             yield build_check(stage, stage.gate, catalog, spaces[stage.space])

@@ -25,7 +25,10 @@ class JobFailedError(Exception):
 
 
 def accepted_risks(profile: Profile, inputs: list[InputRef], reason: str | None) -> dict[str, str]:
-    """Check that every input with a gate has a passing receipt; with a reason, return the inputs that lack one and are taken anyway."""
+    """Check that every input with a gate has a passing receipt.
+
+    With a reason, return the inputs that lack one and are taken anyway, each with the reason.
+    """
     risks = {}
     for ref in inputs:
         if BY_ASSET[ref.asset].gate is None:
@@ -93,7 +96,9 @@ def run_job(context: dg.AssetExecutionContext, profile: Profile, request: JobReq
     ) as session:
         job = _earlier_job(launcher, handle)
         if job is not None:
-            context.log.info("found the job %s of an earlier run and follow it; its log is %s", request.name, request.log)
+            context.log.info(
+                "found the job %s of an earlier run and follow it; its log is %s", request.name, request.log
+            )
         else:
             environment = {**request.environment, **session.get_bootstrap_env_vars()}
             job = launcher.submit(request.model_copy(update={"environment": environment}))

@@ -25,7 +25,7 @@ def default_lake() -> str:
     return os.environ.get("TOKKA_LAKE", str(home() / "lake"))
 
 
-class Profile(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Profile(dg.ConfigurableResource):
     """Lake and launcher of this deployment, as a Dagster resource."""
 
     lake_uri: str

@@ -34,7 +34,7 @@ def clear_line() -> None:
         sys.stderr.write("\r\033[K")
 
 
-@dg.logger(description="The messages of stages and jobs, one line each, on stderr.")
+@dg.logger(config_schema=None, description="The messages of stages and jobs, one line each, on stderr.")
 def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger for terminals; ``tokka run`` uses it."""
     logger = logging.Logger("tokka.progress", logging.INFO)

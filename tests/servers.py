@@ -51,7 +51,11 @@ class S3Server:
     def start(self) -> None:
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         credentials = [{"accessKey": "testkey", "secretKey": "testsecret"}]
-        identity = {"name": "admin", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+        identity = {
+            "name": "admin",
+            "credentials": credentials,
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
         (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         s3, master, volume, filer, *grpc = self.ports
         # A gRPC port is by default the HTTP port + 10,000, which need not be free.
@@ -104,7 +108,10 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     try:
         key = server.environment
         fs = s3fs.S3FileSystem(
-            key=key["AWS_ACCESS_KEY_ID"], secret=key["AWS_SECRET_ACCESS_KEY"], endpoint_url=server.endpoint, skip_instance_cache=True
+            key=key["AWS_ACCESS_KEY_ID"],
+            secret=key["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=server.endpoint,
+            skip_instance_cache=True,
         )
         fs.mkdir("lake")
         yield server

@@ -67,7 +67,11 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
         true("loaded", "Hugging Face loads the folder"),
         none("parameters_missing", "the parameters are as many as the recipe's architecture has"),
         true("logits_finite", "the logits are numbers"),
-        at_most("logit_difference", bounds["logit_difference"], "logits on the probe batch equal the trainer's, as a share of the largest"),
+        at_most(
+            "logit_difference",
+            bounds["logit_difference"],
+            "logits on the probe batch equal the trainer's, as a share of the largest",
+        ),
         none("vocabulary_differs", "tokenizer and model have the same vocabulary"),
     ]
 

@@ -24,7 +24,13 @@ def documents(name: str, source: Source, file: SourceFile) -> Iterator[Document 
         translation = values.get(fields["translation"]) if source.is_pairs else None
         for field, value in [("text", text)] + ([("translation", translation)] if source.is_pairs else []):
             if not isinstance(value, str) or not value.strip():
-                found = "nothing" if value is None else "only white space" if value == "" or isinstance(value, str) else value
+                found = (
+                    "nothing"
+                    if value is None
+                    else "only white space"
+                    if value == "" or isinstance(value, str)
+                    else value
+                )
                 yield Fault(file.name, line, f"no text in the field {fields[field]!r}: found {found!r}")
                 break
         else:
@@ -33,7 +39,14 @@ def documents(name: str, source: Source, file: SourceFile) -> Iterator[Document 
 
 def field_names(source: Source) -> dict[str, str]:
     """Which field of a record holds what; the recipe's ``fields`` go over the defaults of the format."""
-    defaults = {"id": "id", "text": "text", "url": "url", "license": "license", "meta": "meta", "translation": "translation"}
+    defaults = {
+        "id": "id",
+        "text": "text",
+        "url": "url",
+        "license": "license",
+        "meta": "meta",
+        "translation": "translation",
+    }
     if source.format == "pairs_jsonl":
         defaults |= {"text": str(source.pair_language), "translation": source.language}
     if source.format == "pairs_tsv":

@@ -34,8 +34,8 @@ def _local_digest(path: str, size: int, modified: int) -> str:
 def find_files(patterns: tuple[str, ...], where: str) -> list[SourceFile]:
     """The files that URIs and globs name, in order of their names.
 
-    ``where`` names the place in the recipe for the error. Raises RecipeError when a pattern matches nothing, or when two files share a
-    name, since names go into document ids.
+    ``where`` names the place in the recipe for the error. Raises RecipeError when a pattern matches nothing, or when two
+    files share a name, since names go into document ids.
     """
     found: dict[str, SourceFile] = {}
     for pattern in patterns:
@@ -50,7 +50,9 @@ def find_files(patterns: tuple[str, ...], where: str) -> list[SourceFile]:
         for p in paths:
             name = PurePosixPath(p).name
             if name in found and found[name].uri != fs.unstrip_protocol(p):
-                raise RecipeError(f"{where}: two files have the name {name!r}: {found[name].uri} and {fs.unstrip_protocol(p)}.")
+                raise RecipeError(
+                    f"{where}: two files have the name {name!r}: {found[name].uri} and {fs.unstrip_protocol(p)}."
+                )
             found[name] = SourceFile(fs.unstrip_protocol(p), name, _identity(fs, p))
     return [found[name] for name in sorted(found)]
 

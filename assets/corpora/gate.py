@@ -40,7 +40,9 @@ def profile(version: Profiled) -> list[Row]:
         "schema_differs": int(not tables[0].schema.equals(document_schema())),
         "miscounted": abs(n - manifest.counts["documents"]),
         "duplicate_ids": n - pc.count_distinct(table["id"]).as_py(),
-        "empty_texts": sum((pc.sum(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(t)), 0)).as_py() or 0) for t in texts),
+        "empty_texts": sum(
+            (pc.sum(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(t)), 0)).as_py() or 0) for t in texts
+        ),
         "unknown_licences": pc.sum(pc.equal(table["license"], UNKNOWN_LICENSE)).as_py() or 0,
         "encoding_damage_share": damaged / max(n, 1),
         "bad_record_share": manifest.counts["bad_records"] / max(counted, 1),
@@ -48,7 +50,9 @@ def profile(version: Profiled) -> list[Row]:
         "megabytes": round(sum(pc.sum(pc.binary_length(t)).as_py() or 0 for t in texts) / 1e6, 3),
     }
     if source.language != "code":
-        sides = [("text", source.pair_language or source.language)] + ([("translation", source.language)] if source.is_pairs else [])
+        sides = [("text", source.pair_language or source.language)] + (
+            [("translation", source.language)] if source.is_pairs else []
+        )
         sample = table.take(list(range(0, n, max(1, n // SAMPLE))))
         shares = []
         for column, declared in sides:
@@ -68,12 +72,16 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
         none("unknown_licences", "the licence of every document is known"),
         at_most("bad_record_share", bounds["bad_records"], "records that cannot be read; faults.jsonl names them"),
         at_most("damaged_file_share", bounds["bad_records"], "files that break off; faults.jsonl names them"),
-        at_most("encoding_damage_share", bounds["encoding_damage"], "documents with mojibake or replacement characters"),
+        at_most(
+            "encoding_damage_share", bounds["encoding_damage"], "documents with mojibake or replacement characters"
+        ),
         at_least("documents", max(1, bounds["min_documents"]), "size within bounds"),
         at_most("documents", bounds["max_documents"], "size within bounds"),
     ]
     if language != "code":
-        suite.append(at_least("declared_language_share", bounds["language_share"], f"sampled documents that are {language}"))
+        suite.append(
+            at_least("declared_language_share", bounds["language_share"], f"sampled documents that are {language}")
+        )
     return suite
 
 

@@ -41,7 +41,7 @@ def read_records(file: SourceFile, source_format: str) -> Iterator[Record | Faul
                 yield _text(file, stream)
                 return
             parse = _json_record if source_format in ("jsonl", "pairs_jsonl") else _tsv_record
-            for line, raw in enumerate(stream, start=1):  # noqa: B007 - named in the fault below
+            for line, raw in enumerate(stream, start=1):
                 if raw.strip():
                     yield parse(file, line, raw)
     except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
@@ -93,7 +93,7 @@ def _parquet(file: SourceFile) -> Iterator[Record | Fault]:
     try:
         with fsspec.open(file.uri, "rb") as stream:
             for batch in pq.ParquetFile(stream).iter_batches(batch_size=5_000):
-                for row, record in enumerate(batch.to_pylist(), start=row + 1):  # noqa: B007, B020 - counts on
+                for row, record in enumerate(batch.to_pylist(), start=row + 1):  # noqa: B020 - counts on
                     yield row, record
     except (pa.ArrowException, OSError) as error:
         yield Fault(file.name, row + 1, f"not readable as Parquet: {_reason(error)}", whole_file=True)

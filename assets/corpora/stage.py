@@ -59,9 +59,7 @@ def make(work: Work) -> None:
     for fault in faults[:20]:
         work.log.warning("%s, line %d: %s", fault.file, fault.line, fault.what)
     damaged = {f.file for f in faults if f.whole_file}
-    work.out.counts.update(
-        documents=count, bad_records=len(faults), files=len(files), damaged_files=len(damaged)
-    )
+    work.out.counts.update(documents=count, bad_records=len(faults), files=len(files), damaged_files=len(damaged))
 
 
 def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:

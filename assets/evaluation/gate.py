@@ -19,7 +19,11 @@ def bounds(catalog: Catalog, key: str) -> dict[str, Any]:
     return {
         "tasks": sorted(catalog.recipe(recipe).tasks),
         "references": {
-            f"{task}_{metric}": {"score": curve.scores[step_number(step)], "tolerance": curve.tolerance, "lower": curve.lower_is_better}
+            f"{task}_{metric}": {
+                "score": curve.scores[step_number(step)],
+                "tolerance": curve.tolerance,
+                "lower": curve.lower_is_better,
+            }
             for task, metrics in references.items()
             for metric, curve in metrics.items()
             if step_number(step) in curve.scores
@@ -41,9 +45,14 @@ def profile(version: Profiled) -> list[Row]:
         "tasks_without_result": len(set(wanted["tasks"]) - set(tasks)),
         "tasks_failed": sum(task["status"] == "failed" for task in tasks.values()),
         "tasks_missing": sum(task["status"] == "missing" for task in tasks.values()),
-        "items_missing": sum(abs(task["items"] - int(benchmarks[name].counts["items"])) for name, task in scored.items()),
+        "items_missing": sum(
+            abs(task["items"] - int(benchmarks[name].counts["items"])) for name, task in scored.items()
+        ),
         "item_rows_missing": sum(
-            abs(task["items"] - version.lake.fs.cat_file(version.lake.path(manifest, f"items/{name}.jsonl")).count(b"\n"))
+            abs(
+                task["items"]
+                - version.lake.fs.cat_file(version.lake.path(manifest, f"items/{name}.jsonl")).count(b"\n")
+            )
             for name, task in scored.items()
         ),
         "provenance_missing": sum(not task.get(key) for task in scored.values() for key in PROVENANCE)

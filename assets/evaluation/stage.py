@@ -42,7 +42,8 @@ def make(work: Work) -> None:
         mixture=work.input("mixture").ref,
         template=recipe.pair_template,
         tasks={
-            name: EvaluationTask(config=task, benchmark=benchmarks[name].ref) for name, task in sorted(recipe.tasks.items())
+            name: EvaluationTask(config=task, benchmark=benchmarks[name].ref)
+            for name, task in sorted(recipe.tasks.items())
         },
         max_length=MAX_LENGTH,
         seed=SEED,
@@ -52,7 +53,9 @@ def make(work: Work) -> None:
     spec = work.scratch / "evaluation.json"
     spec.write_text(job.model_dump_json(indent=2), "utf-8")
     work.run_job(
-        JobRequest(name=f"evaluate-{work.key}", module="eval_jobs.score", spec=spec, log=work.scratch / "evaluation.log")
+        JobRequest(
+            name=f"evaluate-{work.key}", module="eval_jobs.score", spec=spec, log=work.scratch / "evaluation.log"
+        )
     )
     for file in sorted(p for p in output.rglob("*") if p.is_file()):
         shutil.move(file, work.out.stage(file.relative_to(output).as_posix()))
@@ -75,7 +78,11 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
         for name, task in tasks.items()
         for metric, value in task["metrics"].items()
     ]
-    missing = [{"task": n, "status": t["status"], "reason": t.get("reason") or ""} for n, t in tasks.items() if t["status"] != "scored"]
+    missing = [
+        {"task": n, "status": t["status"], "reason": t.get("reason") or ""}
+        for n, t in tasks.items()
+        if t["status"] != "scored"
+    ]
     shown: dict[str, Shown] = {"scores": Table(rows)}
     if missing:
         shown["not scored"] = Table(missing)

@@ -4,8 +4,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
 Severity = Literal["critical", "warning", "info"]
+
+
+def _severity(name: Severity) -> "FailureSeverity":
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    return FailureSeverity(name)
 
 
 def at_most(column: str, bound: float, meaning: str, severity: Severity = "critical") -> "Expectation":
@@ -13,7 +20,7 @@ def at_most(column: str, bound: float, meaning: str, severity: Severity = "criti
     import great_expectations.expectations as gxe
 
     meta: dict[str, Any] = {"meaning": meaning, "allowed": f"<= {bound:g}"}
-    return gxe.ExpectColumnMaxToBeBetween(column=column, max_value=bound, severity=severity, meta=meta)
+    return gxe.ExpectColumnMaxToBeBetween(column=column, max_value=bound, severity=_severity(severity), meta=meta)
 
 
 def at_least(column: str, bound: float, meaning: str, severity: Severity = "critical") -> "Expectation":
@@ -21,7 +28,7 @@ def at_least(column: str, bound: float, meaning: str, severity: Severity = "crit
     import great_expectations.expectations as gxe
 
     meta: dict[str, Any] = {"meaning": meaning, "allowed": f">= {bound:g}"}
-    return gxe.ExpectColumnMinToBeBetween(column=column, min_value=bound, severity=severity, meta=meta)
+    return gxe.ExpectColumnMinToBeBetween(column=column, min_value=bound, severity=_severity(severity), meta=meta)
 
 
 def none(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
@@ -29,7 +36,7 @@ def none(column: str, meaning: str, severity: Severity = "critical") -> "Expecta
     import great_expectations.expectations as gxe
 
     meta: dict[str, Any] = {"meaning": meaning, "allowed": "0"}
-    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[0], severity=severity, meta=meta)
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[0], severity=_severity(severity), meta=meta)
 
 
 def true(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
@@ -37,4 +44,6 @@ def true(column: str, meaning: str, severity: Severity = "critical") -> "Expecta
     import great_expectations.expectations as gxe
 
     meta: dict[str, Any] = {"meaning": meaning, "allowed": "true"}
-    return gxe.ExpectColumnMinToBeBetween(column=column, min_value=1, max_value=1, severity=severity, meta=meta)
+    return gxe.ExpectColumnMinToBeBetween(
+        column=column, min_value=1, max_value=1, severity=_severity(severity), meta=meta
+    )

@@ -123,7 +123,7 @@ def validate(rows: list[Row], expectations: "list[GxExpectation]") -> list[Expec
                 meaning=str(meta.get("meaning", "")),
             )
         )
-    order = {(e.expectation_type, e.column): place for place, e in enumerate(expectations)}
+    order = {(e.expectation_type, getattr(e, "column", "")): place for place, e in enumerate(expectations)}
     return sorted(outcomes, key=lambda outcome: order[outcome.expectation, outcome.column])
 
 

@@ -36,7 +36,9 @@ def canonical(value: Any, where: str = "value") -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise UnstableIdentityError(f"{where} has the key {key!r} of type {type(key).__name__}; keys must be str.")
+                raise UnstableIdentityError(
+                    f"{where} has the key {key!r} of type {type(key).__name__}; keys must be str."
+                )
         return {key: canonical(value[key], f"{where}.{key}") for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
@@ -76,7 +78,11 @@ def _normalised_source(path: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 
@@ -93,12 +99,18 @@ def code_digest(modules: Iterable[str], libraries: Iterable[str] = ()) -> str:
     parts: dict[str, str] = {}
     for module in modules:
         for path in _source_files(module):
-            name = f"{module}/{path.name}" if path.parent.name == module.split(".")[-1] else f"{module}/{path.parent.name}/{path.name}"
+            name = (
+                f"{module}/{path.name}"
+                if path.parent.name == module.split(".")[-1]
+                else f"{module}/{path.parent.name}/{path.name}"
+            )
             parts[name] = hashlib.sha256(_normalised_source(path).encode()).hexdigest()
     for library in libraries:
         try:
             # A local suffix such as +cpu names the build, not the code.
             parts[f"library:{library}"] = version(library).split("+")[0]
         except PackageNotFoundError as error:
-            raise UnstableIdentityError(f"The library {library!r} is not installed, so its version is unknown.") from error
+            raise UnstableIdentityError(
+                f"The library {library!r} is not installed, so its version is unknown."
+            ) from error
     return digest_of(parts)

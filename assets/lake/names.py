@@ -17,5 +17,7 @@ def check_relative_path(path: str) -> str:
     """Return ``path`` if it stays below the folder it is relative to; raise ValueError otherwise."""
     parts = path.split("/")
     if path.startswith("/") or "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"The path {path!r} is not allowed; allowed are relative paths without '.', '..' or empty parts.")
+        raise ValueError(
+            f"The path {path!r} is not allowed; allowed are relative paths without '.', '..' or empty parts."
+        )
     return path

@@ -55,7 +55,13 @@ class Identity:
     def version(self) -> str:
         inputs = sorted(f"{i.asset}/{i.partition}@{i.digest}" for i in self.inputs)
         return digest_of(
-            {"asset": self.asset, "partition": self.partition, "config": self.config, "code": self.code, "inputs": inputs}
+            {
+                "asset": self.asset,
+                "partition": self.partition,
+                "config": self.config,
+                "code": self.code,
+                "inputs": inputs,
+            }
         )[:16]
 
 
@@ -154,7 +160,9 @@ class Lake:
         """The manifest that ``ref`` names. Raises LakeError when it is missing or another one."""
         found = self.find(ref.asset, ref.partition, ref.version)
         if found is None:
-            raise LakeError(f"{ref.name} is not in the lake {self.uri}. Was it removed? Make it again with `tokka run`.")
+            raise LakeError(
+                f"{ref.name} is not in the lake {self.uri}. Was it removed? Make it again with `tokka run`."
+            )
         if found.digest != ref.digest:
             raise LakeError(
                 f"{ref.name} in the lake {self.uri} has the digest {found.digest[:12]}, but {ref.digest[:12]} was asked for: "
@@ -170,10 +178,14 @@ class Lake:
         try:
             manifest = Manifest.model_validate_json(raw)
         except ValidationError as error:
-            raise LakeError(f"{path} is not a manifest: {error.errors()[0]['msg']}. Remove that version and run again.") from error
+            raise LakeError(
+                f"{path} is not a manifest: {error.errors()[0]['msg']}. Remove that version and run again."
+            ) from error
         expected = self._digest(manifest)
         if manifest.digest != expected:
-            raise LakeError(f"{path} was changed after it was written: its digest is {manifest.digest[:12]}, its content {expected[:12]}.")
+            raise LakeError(
+                f"{path} was changed after it was written: its digest is {manifest.digest[:12]}, its content {expected[:12]}."
+            )
         return manifest
 
     @staticmethod
@@ -242,7 +254,9 @@ class Lake:
                 faults.append(f"{manifest.name}/{entry.path} is missing.")
                 continue
             if found != entry.sha256:
-                faults.append(f"{manifest.name}/{entry.path} has sha256 {found[:12]}, its manifest says {entry.sha256[:12]}.")
+                faults.append(
+                    f"{manifest.name}/{entry.path} has sha256 {found[:12]}, its manifest says {entry.sha256[:12]}."
+                )
         return faults
 
     # Writing
@@ -332,7 +346,7 @@ class Lake:
         """Move a finished local file to ``target`` in the lake's file system."""
         if self.is_local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(local, target)
+            local.replace(target)
         else:
             self.fs.put_file(str(local), target)
             local.unlink()
@@ -349,7 +363,7 @@ class Lake:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -368,7 +382,9 @@ class Lake:
     def _claim(self, folder: str, identity: Identity) -> None:
         """Claim a version's folder for this process, and clear what a killed writer left in it."""
         if self.fs.exists(f"{folder}/{MANIFEST}"):
-            raise LakeError(f"{identity.asset}/{identity.partition}/{identity.version} is already in the lake {self.uri}.")
+            raise LakeError(
+                f"{identity.asset}/{identity.partition}/{identity.version} is already in the lake {self.uri}."
+            )
         marker = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
         for _ in range(2):
             self.fs.makedirs(folder, exist_ok=True)

@@ -29,7 +29,9 @@ def blend(mixture: Mixture, tokens: dict[str, int], planned_tokens: int) -> list
     """
     for name in mixture.sources:
         if tokens[name] == 0:
-            raise ValueError(f"The source {name} has no tokens, so it cannot be part of the mixture. Leave it out of the recipe.")
+            raise ValueError(
+                f"The source {name} has no tokens, so it cannot be part of the mixture. Leave it out of the recipe."
+            )
     wanted = {
         name: weight.weight if weight.weight is not None else (weight.epochs or 0) * tokens[name]
         for name, weight in mixture.sources.items()

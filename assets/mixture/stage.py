@@ -84,7 +84,9 @@ def make(work: Work) -> None:
     spec.write_text(job.model_dump_json(indent=2), "utf-8")
     work.log.info("building the sample index of %d samples from %d sources", samples(recipe), len(sources))
     work.run_job(
-        JobRequest(name=f"index-{work.key}", module="training_jobs.build_index", spec=spec, log=work.scratch / "index.log")
+        JobRequest(
+            name=f"index-{work.key}", module="training_jobs.build_index", spec=spec, log=work.scratch / "index.log"
+        )
     )
     for file in sorted(output.iterdir()):
         shutil.move(file, work.out.stage(f"index/{file.name}"))
@@ -99,8 +101,12 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     columns = ("source", "tokens", "original_share", "weight", "epochs")
     return {
         "blend": Table([{name: s[name] for name in columns} for s in sources]),
-        "sampled": Plot(donut({s["source"]: s["weight"] for s in sources}, "Sampled tokens by source"), "Sampled tokens"),
-        "available": Plot(donut({s["source"]: s["tokens"] for s in sources}, "Available tokens by source"), "Available tokens"),
+        "sampled": Plot(
+            donut({s["source"]: s["weight"] for s in sources}, "Sampled tokens by source"), "Sampled tokens"
+        ),
+        "available": Plot(
+            donut({s["source"]: s["tokens"] for s in sources}, "Available tokens by source"), "Available tokens"
+        ),
         "max_epochs": max(s["epochs"] for s in sources),
     }
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from assets.gates.expectations import at_most, none
@@ -41,8 +42,10 @@ def profile(version: Profiled) -> list[Row]:
             "last_loss": losses[-1] if losses else None,
             "tokens_missing": abs(summary["tokens"] - training.tokens),
             "steps_missing": abs(summary["steps"] - training.steps),
-            "steps_out_of_order": sum(b <= a for a, b in zip(steps, steps[1:], strict=False)),
-            "samples_differ": int(summary["consumed_digest"] != consumed_digest(training.steps * training.global_batch)),
+            "steps_out_of_order": sum(b <= a for a, b in pairwise(steps)),
+            "samples_differ": int(
+                summary["consumed_digest"] != consumed_digest(training.steps * training.global_batch)
+            ),
             "checkpoints_missing": len(expected - {entry.path for entry in manifest.files}),
             "tokens_per_second": summary["tokens_per_second"],
         }

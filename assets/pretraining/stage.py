@@ -71,7 +71,9 @@ def make(work: Work) -> None:
         checkpoints=len(recipe.training.checkpoints),
     )
     work.out.cost.update(
-        seconds=summary["seconds"], rank_hours=summary["seconds"] * ranks / 3600, tokens_per_second=summary["tokens_per_second"]
+        seconds=summary["seconds"],
+        rank_hours=summary["seconds"] * ranks / 3600,
+        tokens_per_second=summary["tokens_per_second"],
     )
 
 
@@ -88,9 +90,16 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     steps = [m["step"] for m in metrics]
     summary = lake.read_json(manifest, "summary.json")
     return {
-        "loss": Plot(lines({"loss": (steps, [m["loss"] for m in metrics])}, "step", "nats per token", "Training loss"), "Loss"),
+        "loss": Plot(
+            lines({"loss": (steps, [m["loss"] for m in metrics])}, "step", "nats per token", "Training loss"), "Loss"
+        ),
         "learning rate": Plot(
-            lines({"learning rate": (steps, [m["learning_rate"] for m in metrics])}, "step", "learning rate", "Learning rate"),
+            lines(
+                {"learning rate": (steps, [m["learning_rate"] for m in metrics])},
+                "step",
+                "learning rate",
+                "Learning rate",
+            ),
             "Learning rate",
         ),
         "last_loss": summary["last_loss"],

@@ -20,7 +20,9 @@ class SourceBounds(Config):
     encoding_damage: Share = Field(0.01, description="documents with replacement characters or mojibake, at most")
     removed: Share = Field(0.5, description="documents that cleaning removes in all, at most")
     removed_by_reason: dict[str, Share] = Field(default_factory=dict, description="per reason, at most (default 0.5)")
-    removed_change: Share = Field(0.2, description="change of the removal rate against the last version, at most (warns)")
+    removed_change: Share = Field(
+        0.2, description="change of the removal rate against the last version, at most (warns)"
+    )
     duplicates: Share = Field(0.5, description="documents that deduplication removes, at most")
     contaminated: Share = Field(0.2, description="documents that decontamination drops, at most")
 
@@ -29,7 +31,9 @@ class Source(Config):
     """One corpus: where it lies, what it is declared to be, and how it is cleaned."""
 
     format: SourceFormat
-    files: tuple[str, ...] = Field(min_length=1, description="fsspec URIs or globs; a relative path starts at the project")
+    files: tuple[str, ...] = Field(
+        min_length=1, description="fsspec URIs or globs; a relative path starts at the project"
+    )
     language: Language = Field(description="declared language of the documents; of pairs, the one translated into")
     pair_language: Language | None = Field(None, description="of pairs: the other language")
     license: str | None = Field(None, description="SPDX id; where the records carry their own, leave it out")
@@ -37,7 +41,9 @@ class Source(Config):
     without: tuple[str, ...] = Field((), description="cleaning steps left out for this source")
     pool: Name = Field(description="sources of one pool are deduplicated against each other")
     priority: int = Field(0, description="of two duplicates in a pool, the one with the lower number survives")
-    fields: dict[str, str] = Field(default_factory=dict, description="record field that holds id, text, url, license, ...")
+    fields: dict[str, str] = Field(
+        default_factory=dict, description="record field that holds id, text, url, license, ..."
+    )
     bounds: SourceBounds = SourceBounds()
 
     @field_validator("files", mode="before")
@@ -50,7 +56,9 @@ class Source(Config):
         if self.is_pairs != (self.pair_language is not None):
             raise ValueError("pair_language belongs to the formats pairs_jsonl and pairs_tsv, and only to them")
         if self.is_pairs != (self.cleaning == "pairs"):
-            raise ValueError("the cleaning profile 'pairs' belongs to the formats pairs_jsonl and pairs_tsv, and only to them")
+            raise ValueError(
+                "the cleaning profile 'pairs' belongs to the formats pairs_jsonl and pairs_tsv, and only to them"
+            )
         return self
 
     @property

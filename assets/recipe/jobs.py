@@ -6,6 +6,8 @@ The asset writes the specification as JSON; the job reads it and writes its file
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pydantic import Field
+
 from assets.lake.manifest import InputRef
 from assets.recipe.base import Config
 from assets.recipe.evaluation import Task
@@ -78,7 +80,7 @@ class JobRequest(Config):
     spec: Path
     ranks: int = 1
     distributed: bool = False
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
     log: Path
 
 

@@ -45,7 +45,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(path.read_text("utf-8"), _Loader)
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such recipe file.") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
@@ -79,11 +79,15 @@ def _resolved(path: Path, folders: list[Path], chain: tuple[Path, ...] = ()) -> 
     if parent is None:
         return value
     if not isinstance(parent, str) or not re.fullmatch(r"[a-z0-9_.-]+", parent):
-        raise RecipeError(f"{path}, line {_line(path, ('extends',))}: extends is {parent!r}; allowed is a recipe's name.")
+        raise RecipeError(
+            f"{path}, line {_line(path, ('extends',))}: extends is {parent!r}; allowed is a recipe's name."
+        )
     candidates = [folder / f"{parent}.yaml" for folder in (path.parent, *folders)]
     found = next((c for c in candidates if c.is_file()), None)
     if found is None:
-        raise RecipeError(f"{path}, line {_line(path, ('extends',))}: extends {parent!r}, but there is no {parent}.yaml.")
+        raise RecipeError(
+            f"{path}, line {_line(path, ('extends',))}: extends {parent!r}, but there is no {parent}.yaml."
+        )
     base = _resolved(found, folders, (*chain, path))
     base.pop("name", None)  # each file's recipe has its own
     return _merge(base, value)
@@ -117,7 +121,11 @@ def _sentence(path: Path, error: ValidationError) -> str:
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
-        return f"{path}, line {_line(path, location)}: {key} {what}" + (f"; known are: {', '.join(known)}" if known else "") + f".{more}"
+        return (
+            f"{path}, line {_line(path, location)}: {key} {what}"
+            + (f"; known are: {', '.join(known)}" if known else "")
+            + f".{more}"
+        )
     if what:
         return f"{path}, line {_line(path, location)}: {key} {what}.{more}"
     return f"{path}, line {_line(path, location)}: {key}{shown}: {message}.{more}"
@@ -145,7 +153,9 @@ def load_recipe(path: Path, folders: Iterable[Path] = (RECIPES,)) -> Recipe:
     except ValidationError as error:
         raise RecipeError(_sentence(path, error)) from error
     if recipe.name != path.stem:
-        raise RecipeError(f"{path}, line {_line(path, ('name',))}: name is {recipe.name!r}; it must be the file's, {path.stem!r}.")
+        raise RecipeError(
+            f"{path}, line {_line(path, ('name',))}: name is {recipe.name!r}; it must be the file's, {path.stem!r}."
+        )
     return recipe
 
 

@@ -42,11 +42,15 @@ class Recipe(Config):
                     raise ValueError(f"{place} names {name!r}, which is not among the sources: {', '.join(known)}")
         for task in self.reference:
             if task not in self.tasks:
-                raise ValueError(f"reference names {task!r}, which is not among the tasks: {', '.join(sorted(self.tasks))}")
+                raise ValueError(
+                    f"reference names {task!r}, which is not among the tasks: {', '.join(sorted(self.tasks))}"
+                )
         pools = {source.pool for source in self.sources.values()}
         for pool in self.pools:
             if pool not in pools:
-                raise ValueError(f"pools names {pool!r}, but no source is in it; the sources are in {', '.join(sorted(pools))}")
+                raise ValueError(
+                    f"pools names {pool!r}, but no source is in it; the sources are in {', '.join(sorted(pools))}"
+                )
         for name, source in self.sources.items():
             if source.is_pairs and {source.language, source.pair_language} - set(self.pair_template.instructions):
                 raise ValueError(

@@ -14,10 +14,14 @@ class Tokenizer(Config):
     vocab_size: int = Field(ge=300, le=262_144, description="ids in all: 24 special tokens, 256 bytes, merges")
     pretokenizer: Literal["bloom", "gpt2"] = "bloom"
     split_digits: bool = False
-    sources: dict[Language, tuple[Name, ...]] = Field(description="which sources the sample of a language is drawn from")
+    sources: dict[Language, tuple[Name, ...]] = Field(
+        description="which sources the sample of a language is drawn from"
+    )
     sample_bytes: Positive = Field(description="UTF-8 bytes of text per language, at most")
     seed: int = 1234
-    max_fertility: dict[Language, float] = Field(default_factory=dict, description="tokens per word, at most (default 4)")
+    max_fertility: dict[Language, float] = Field(
+        default_factory=dict, description="tokens per word, at most (default 4)"
+    )
 
 
 class PairTemplate(Config):

@@ -46,7 +46,9 @@ class Training(Config):
     epsilon: float = Field(1e-8, gt=0)
     clip: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
     seed: int = 1234
-    checkpoints: tuple[int, ...] = Field(min_length=1, description="steps that become checkpoints; 0 is the untrained model")
+    checkpoints: tuple[int, ...] = Field(
+        min_length=1, description="steps that become checkpoints; 0 is the untrained model"
+    )
     log_every: Positive = 10
 
     @model_validator(mode="after")

@@ -32,7 +32,12 @@ def model_card(work: Work) -> Page:
         f"{run.counts['tokens']:,} tokens from {len(blend)} sources."
     )
     metrics = read_metrics(lake, run)
-    loss = line_plot({"loss": ([m["step"] for m in metrics], [m["loss"] for m in metrics])}, "step", "nats per token", "Training loss")
+    loss = line_plot(
+        {"loss": ([m["step"] for m in metrics], [m["loss"] for m in metrics])},
+        "step",
+        "nats per token",
+        "Training loss",
+    )
     return Page(
         f"Model card of {work.key}",
         lead,
@@ -44,19 +49,35 @@ def model_card(work: Work) -> Page:
             ),
             Section(
                 "Training data",
-                ["Documents of each source at every stage, and how much of it was trained on. Every removal has its reason in the lake."],
+                [
+                    "Documents of each source at every stage, and how much of it was trained on. "
+                    "Every removal has its reason in the lake."
+                ],
                 [Table(_data_rows(lake, work.catalog, lineage, blend))],
-                [Plot(donut({s["source"]: s["weight"] for s in blend}, "Sampled tokens by source"), "Sampled tokens by source")],
+                [
+                    Plot(
+                        donut({s["source"]: s["weight"] for s in blend}, "Sampled tokens by source"),
+                        "Sampled tokens by source",
+                    )
+                ],
             ),
             Section("Tokenizer", (), [Table(_named(lake.read_json(tokenizer, "report.json"), "language"))]),
             Section(
                 "Architecture and training",
                 (),
-                [Table(_key_values({**recipe.model.model_dump(mode="json"), **recipe.training.model_dump(mode="json")}))],
+                [
+                    Table(
+                        _key_values({**recipe.model.model_dump(mode="json"), **recipe.training.model_dump(mode="json")})
+                    )
+                ],
                 [Plot(loss, "Training loss")],
             ),
             Section("Cost", (), [Table(_key_values({**run.cost, "gpu_hours": _gpu_hours(environment, run)}))]),
-            Section("Gates", ["Every gate that the data, the run and the checkpoint passed."], [Table(_gate_rows(lake, lineage))]),
+            Section(
+                "Gates",
+                ["Every gate that the data, the run and the checkpoint passed."],
+                [Table(_gate_rows(lake, lineage))],
+            ),
             Section(
                 "Lineage",
                 [f"checkpoint {checkpoint.name}, digest {checkpoint.digest}."],
@@ -77,7 +98,9 @@ def _data_rows(lake: Lake, catalog: Catalog, lineage: Lineage, blend: list[dict[
         rows.append(
             {
                 "source": source,
-                "language": declared.language if not declared.is_pairs else f"{declared.pair_language}-{declared.language}",
+                "language": declared.language
+                if not declared.is_pairs
+                else f"{declared.pair_language}-{declared.language}",
                 "licence": declared.license or "by record",
                 **documents,
                 "tokens": entry["tokens"],
@@ -110,7 +133,13 @@ def _gate_rows(lake: Lake, lineage: Lineage) -> list[dict[str, Any]]:
 
 def _version_rows(lineage: Lineage) -> list[dict[str, Any]]:
     return [
-        {"asset": asset, "partition": partition, "version": manifest.version, "digest": manifest.digest[:16], "made": manifest.started}
+        {
+            "asset": asset,
+            "partition": partition,
+            "version": manifest.version,
+            "digest": manifest.digest[:16],
+            "made": manifest.started,
+        }
         for asset in sorted(lineage)
         for partition, manifest in sorted(lineage[asset].items())
     ]

@@ -27,11 +27,15 @@ def score_rows(lake: Lake, evaluations: Mapping[str, Manifest]) -> list[Row]:
                 "status": task["status"],
             }
             if task["status"] != "scored":
-                rows.append({**base, "metric": None, "score": None, "stderr": None, "items": 0, "reason": task["reason"]})
+                rows.append(
+                    {**base, "metric": None, "score": None, "stderr": None, "items": 0, "reason": task["reason"]}
+                )
                 continue
             for metric, value in task["metrics"].items():
                 error = task.get("stderr", {}).get(metric)
-                rows.append({**base, "metric": metric, "score": value, "stderr": error, "items": task["items"], "reason": None})
+                rows.append(
+                    {**base, "metric": metric, "score": value, "stderr": error, "items": task["items"], "reason": None}
+                )
     return rows
 
 
@@ -42,7 +46,12 @@ def compact(rows: list[Row]) -> list[Row]:
     for row in rows:
         entry = table.setdefault(
             (row["task"], row["metric"] or row["status"]),
-            {"task": row["task"], "metric": row["metric"] or row["status"], **{f"step {s}": None for s in steps}, "items": row["items"]},
+            {
+                "task": row["task"],
+                "metric": row["metric"] or row["status"],
+                **{f"step {s}": None for s in steps},
+                "items": row["items"],
+            },
         )
         entry[f"step {row['step']}"] = None if row["score"] is None else round(row["score"], 4)
     return list(table.values())

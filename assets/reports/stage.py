@@ -30,7 +30,10 @@ def make_scoreboard(work: Work) -> None:
     sections = [
         Section(
             "What it learned",
-            ["Bits per character on held-out text, less is better: the untrained model, a unigram model of the training tokens, the last checkpoint."],
+            [
+                "Bits per character on held-out text, less is better: the untrained model, a unigram model of the training "
+                "tokens, the last checkpoint."
+            ],
             [Table(learned(rows))],
         ),
         Section("All scores", ["A dash is a score that does not exist, never zero."], [Table(compact(rows))]),
@@ -91,7 +94,13 @@ MODEL_CARD = Stage(
     keys=lambda catalog: list(catalog.recipes),
     inputs=_card_inputs,
     config=_card_config,
-    code=("assets.reports.stage", "assets.reports.model_card", "assets.reports.lineage", "assets.reports.page", "assets.plots"),
+    code=(
+        "assets.reports.stage",
+        "assets.reports.model_card",
+        "assets.reports.lineage",
+        "assets.reports.page",
+        "assets.plots",
+    ),
     group="reports",
     kinds=("html",),
     make=make_model_card,

@@ -43,7 +43,13 @@ def encode_pairs(
             prompt_ids = tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
             answer_ids = tokenizer.encode_batch_fast(sides[target], add_special_tokens=False)
             rendered.append(
-                (f"{origin}-{target}", [[USER, *p.ids, ASSISTANT, *a.ids, END_OF_DOCUMENT] for p, a in zip(prompt_ids, answer_ids, strict=True)])
+                (
+                    f"{origin}-{target}",
+                    [
+                        [USER, *p.ids, ASSISTANT, *a.ids, END_OF_DOCUMENT]
+                        for p, a in zip(prompt_ids, answer_ids, strict=True)
+                    ],
+                )
             )
         for number, document_id in enumerate(batch["id"].to_pylist()):
             for direction, ids in rendered:

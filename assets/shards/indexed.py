@@ -18,13 +18,13 @@ Two documents of 3 and 2 tokens in uint16: the .bin has 10 bytes; lengths [3, 2]
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"MMIDIDX\x00\x00"
-DTYPES: dict[int, type[np.generic]] = {4: np.int32, 8: np.uint16}
+DTYPES: dict[int, type[np.integer[Any]]] = {4: np.int32, 8: np.uint16}
 UINT16_LIMIT = 65_500
 """Below so many ids two bytes hold one (Megatron's own bound)."""
 
@@ -33,7 +33,7 @@ class ShardError(ValueError):
     """A shard is not what its format says. The message names file, offset and reason."""
 
 
-def token_dtype(vocab_size: int) -> np.dtype[np.generic]:
+def token_dtype(vocab_size: int) -> np.dtype[np.integer[Any]]:
     """uint16 below 65,500 ids, otherwise int32."""
     return np.dtype(np.uint16 if vocab_size < UINT16_LIMIT else np.int32)
 
@@ -52,7 +52,9 @@ class ShardWriter:
         """Append one document's token ids, its end-of-document id included. Raises ShardError for ids out of range."""
         ids = np.asarray(tokens, dtype=np.int64)
         if ids.size == 0 or ids.size > np.iinfo(np.int32).max:
-            raise ShardError(f"{self.prefix.name}: document {len(self.lengths)} has {ids.size} tokens; 1 to 2^31 - 1 are allowed.")
+            raise ShardError(
+                f"{self.prefix.name}: document {len(self.lengths)} has {ids.size} tokens; 1 to 2^31 - 1 are allowed."
+            )
         if ids.min() < 0 or ids.max() >= self.vocab_size:
             raise ShardError(
                 f"{self.prefix.name}: document {len(self.lengths)} holds the ids {ids.min()} to {ids.max()}; "
@@ -79,11 +81,11 @@ class ShardWriter:
 class Shard:
     """A shard that is read: ``tokens`` of shape [total tokens], ``lengths`` and ``offsets`` (in tokens) of shape [documents]."""
 
-    tokens: npt.NDArray[np.generic]
+    tokens: npt.NDArray[np.integer[Any]]
     lengths: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
 
-    def document(self, number: int) -> npt.NDArray[np.generic]:
+    def document(self, number: int) -> npt.NDArray[np.integer[Any]]:
         """The token ids of one document."""
         start = self.offsets[number]
         return self.tokens[start : start + self.lengths[number]]
@@ -94,12 +96,16 @@ def read_shard(prefix: Path) -> Shard:
     index, data = prefix.with_suffix(".idx"), prefix.with_suffix(".bin")
     raw = index.read_bytes()
     if raw[:9] != MAGIC:
-        raise ShardError(f"{index.name}, offset 0: found {raw[:9]!r} where {MAGIC!r} belongs; this is no Megatron index.")
+        raise ShardError(
+            f"{index.name}, offset 0: found {raw[:9]!r} where {MAGIC!r} belongs; this is no Megatron index."
+        )
     if len(raw) < 34:
         raise ShardError(f"{index.name}: breaks off after {len(raw)} bytes, within its header of 34.")
     version, code, n, boundaries = struct.unpack_from("<QBQQ", raw, 9)
     if version != 1 or code not in DTYPES:
-        raise ShardError(f"{index.name}, offset 9: version {version} and dtype code {code}; version 1 and codes 4, 8 are read.")
+        raise ShardError(
+            f"{index.name}, offset 9: version {version} and dtype code {code}; version 1 and codes 4, 8 are read."
+        )
     expected = 34 + 12 * n + 8 * boundaries
     if len(raw) != expected:
         raise ShardError(f"{index.name}: has {len(raw)} bytes; its header, {n} sequences, asks for {expected}.")
@@ -115,6 +121,8 @@ def read_shard(prefix: Path) -> Shard:
     ends = np.cumsum(lengths, dtype=np.int64) * dtype.itemsize
     if n and not np.array_equal(offsets, np.concatenate([[0], ends[:-1]])):
         wrong = int(np.argmax(offsets != np.concatenate([[0], ends[:-1]])))
-        raise ShardError(f"{index.name}: sequence {wrong} starts at byte {offsets[wrong]}, not where the one before it ends.")
+        raise ShardError(
+            f"{index.name}: sequence {wrong} starts at byte {offsets[wrong]}, not where the one before it ends."
+        )
     tokens = np.memmap(data, dtype=dtype, mode="r") if size else np.zeros(0, dtype)
     return Shard(tokens, lengths, offsets // dtype.itemsize)

@@ -62,7 +62,9 @@ def _special_ids_from_text(tokenizer: Any) -> int:
     from assets.tokenizer import bpe
 
     special = set(range(len(bpe.SPECIAL_TOKENS)))
-    return sum(bool(special & set(tokenizer.encode(f"a{t}b", add_special_tokens=False).ids)) for t in bpe.SPECIAL_TOKENS)
+    return sum(
+        bool(special & set(tokenizer.encode(f"a{t}b", add_special_tokens=False).ids)) for t in bpe.SPECIAL_TOKENS
+    )
 
 
 def expectations(bounds: dict[str, Any]) -> "list[Expectation]":

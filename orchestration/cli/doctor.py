@@ -26,12 +26,25 @@ class Finding:
 def doctor_command(lake: str | None, as_json: bool) -> None:
     """Look, and print what was found."""
     profile = open_profile(lake)
-    findings = [_python(), _cores(), _disk(profile.lake_uri), _gpus(), _docker(), _slurm(), _s3(profile.lake_uri), _evaluation_data(), _shared()]
+    findings = [
+        _python(),
+        _cores(),
+        _disk(profile.lake_uri),
+        _gpus(),
+        _docker(),
+        _slurm(),
+        _s3(profile.lake_uri),
+        _evaluation_data(),
+        _shared(),
+    ]
     if as_json:
         print_json([asdict(finding) for finding in findings])
         return
     print_table(
-        [{"what": f.what, "there": f.there, "found": f.found, "what its absence costs": "" if f.there else f.costs} for f in findings]
+        [
+            {"what": f.what, "there": f.there, "found": f.found, "what its absence costs": "" if f.there else f.costs}
+            for f in findings
+        ]
     )
 
 
@@ -44,7 +57,9 @@ def _cores() -> Finding:
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     found = f"{cores} cores, {memory:.0f} GB of memory"
-    return Finding("2 cores, 8 GB", cores >= 2 and memory > 7.5, found, "`mini` trains on 2 ranks; with less it takes longer.")
+    return Finding(
+        "2 cores, 8 GB", cores >= 2 and memory > 7.5, found, "`mini` trains on 2 ranks; with less it takes longer."
+    )
 
 
 def _disk(lake: str) -> Finding:
@@ -52,16 +67,26 @@ def _disk(lake: str) -> Finding:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e9
-    return Finding("5 GB of disk", free > 5, f"{free:,.0f} GB free at {folder}", "`mini` needs about 1 GB; a full disk stops a run, without loss.")
+    return Finding(
+        "5 GB of disk",
+        free > 5,
+        f"{free:,.0f} GB free at {folder}",
+        "`mini` needs about 1 GB; a full disk stops a run, without loss.",
+    )
 
 
 def _gpus() -> Finding:
     import subprocess
 
     if shutil.which("nvidia-smi") is None:
-        return Finding("GPU", False, "no nvidia-smi", "Pretraining runs on the CPU: enough for `mini`, not for larger models.")
+        return Finding(
+            "GPU", False, "no nvidia-smi", "Pretraining runs on the CPU: enough for `mini`, not for larger models."
+        )
     done = subprocess.run(
-        ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"], capture_output=True, text=True, check=False
+        ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     return Finding("GPU", bool(names), "; ".join(names) or done.stderr.strip()[:80], "Pretraining runs on the CPU.")
@@ -105,11 +130,27 @@ def _s3(lake: str) -> Finding:
 def _evaluation_data() -> Finding:
     folder = os.environ.get("TOKKA_EVAL_DATA", "")
     there = bool(folder) and (Path(folder) / "finbench").is_dir()
-    found = folder if there else "TOKKA_EVAL_DATA names a folder without finbench/" if folder else "TOKKA_EVAL_DATA is not set"
-    return Finding("Evaluation data (FIN-bench)", there, found, "FIN-bench is reported as missing; held-out text and pairs are scored.")
+    found = (
+        folder
+        if there
+        else "TOKKA_EVAL_DATA names a folder without finbench/"
+        if folder
+        else "TOKKA_EVAL_DATA is not set"
+    )
+    return Finding(
+        "Evaluation data (FIN-bench)",
+        there,
+        found,
+        "FIN-bench is reported as missing; held-out text and pairs are scored.",
+    )
 
 
 def _shared() -> Finding:
     folder = os.environ.get("TOKKA_SHARED", "")
     there = bool(folder) and Path(folder).is_dir()
-    return Finding("Larger corpora (TOKKA_SHARED)", there, folder or "TOKKA_SHARED is not set", "The recipe `mini-rich` cannot run; `mini` can.")
+    return Finding(
+        "Larger corpora (TOKKA_SHARED)",
+        there,
+        folder or "TOKKA_SHARED is not set",
+        "The recipe `mini-rich` cannot run; `mini` can.",
+    )

@@ -49,15 +49,33 @@ def show_command(version: str, uri: str | None, as_json: bool) -> None:
         )
         return
     manifest = found[0]
-    out.print(f"{manifest.name}\ndigest  {manifest.digest}\nmade    {manifest.started}, {manifest.seconds} s, on {manifest.host}")
+    out.print(
+        f"{manifest.name}\ndigest  {manifest.digest}\nmade    {manifest.started}, {manifest.seconds} s, on {manifest.host}"
+    )
     for ref in manifest.inputs:
         out.print(f"from    {ref.name}  {ref.digest[:12]}")
     for name, reason in manifest.accepted_risks.items():
         out.print(f"risk    {name}: {reason}", markup=False)
     print_table([{"count": name, "value": value} for name, value in manifest.counts.items()])
-    print_table([{"file": f.path, "bytes": f.size, "rows": f.rows if f.rows is not None else "", "sha256": f.sha256[:16]} for f in manifest.files])
+    print_table(
+        [
+            {"file": f.path, "bytes": f.size, "rows": f.rows if f.rows is not None else "", "sha256": f.sha256[:16]}
+            for f in manifest.files
+        ]
+    )
     if receipt:
-        print_table([{"passed": e.passed, "column": e.column, "observed": e.observed, "allowed": e.allowed, "what": e.meaning} for e in receipt.expectations])
+        print_table(
+            [
+                {
+                    "passed": e.passed,
+                    "column": e.column,
+                    "observed": e.observed,
+                    "allowed": e.allowed,
+                    "what": e.meaning,
+                }
+                for e in receipt.expectations
+            ]
+        )
 
 
 def verify_command(asset: str | None, partition: str | None, uri: str | None, as_json: bool) -> None:
@@ -75,4 +93,7 @@ def verify_command(asset: str | None, partition: str | None, uri: str | None, as
             err.print(fault, markup=False)
         out.print(f"{versions} versions, {size / 1e6:,.1f} MB read, {len(faults)} faults.")
     if faults:
-        fail(f"{len(faults)} files differ from their manifests. Remove their versions and run the recipe again.", Exit.GATE_FAILED)
+        fail(
+            f"{len(faults)} files differ from their manifests. Remove their versions and run the recipe again.",
+            Exit.GATE_FAILED,
+        )

@@ -91,7 +91,10 @@ def _print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
             if (event.asset, failed.column) in _warned:
                 continue
             _warned.add((event.asset, failed.column))
-            err.print(f"          warning: {failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}", markup=False)
+            err.print(
+                f"          warning: {failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}",
+                markup=False,
+            )
     elif isinstance(event, GateFailure):
         err.print(f"GATE FAILED  {event.asset}, partition {event.partition}", style="bold red", markup=False)
         if event.receipt.error:
@@ -120,7 +123,9 @@ def _headline(counts: dict[str, int | float]) -> str:
     return ""
 
 
-def _finish(profile: Profile, recipe: Recipe, outcome: Outcome, seconds: float, as_json: bool, show_scores: bool) -> None:
+def _finish(
+    profile: Profile, recipe: Recipe, outcome: Outcome, seconds: float, as_json: bool, show_scores: bool
+) -> None:
     gates, jobs = outcome.gate_failures, outcome.job_failures
     code = Exit.JOB_FAILED if jobs else Exit.GATE_FAILED if gates else Exit.DONE
     if gates and not jobs and _went_on(outcome):
@@ -130,7 +135,9 @@ def _finish(profile: Profile, recipe: Recipe, outcome: Outcome, seconds: float, 
         print_json(_as_json(recipe, outcome, seconds, rows, code))
     elif code is Exit.DONE:
         if not outcome.planned:
-            out.print(f"{recipe.name}: nothing to do, all {outcome.finished} partitions are there ({duration(seconds)}).")
+            out.print(
+                f"{recipe.name}: nothing to do, all {outcome.finished} partitions are there ({duration(seconds)})."
+            )
         else:
             out.print(f"{recipe.name}: done, {len(outcome.done)} partitions made in {duration(seconds)}.")
         if show_scores:
@@ -152,7 +159,9 @@ def _print_reports(profile: Profile, recipe: Recipe) -> None:
         out.print(f"{title}: {path}")
 
 
-def _as_json(recipe: Recipe, outcome: Outcome, seconds: float, rows: list[dict[str, Any]], code: Exit) -> dict[str, Any]:
+def _as_json(
+    recipe: Recipe, outcome: Outcome, seconds: float, rows: list[dict[str, Any]], code: Exit
+) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "exit_code": int(code),
@@ -160,7 +169,13 @@ def _as_json(recipe: Recipe, outcome: Outcome, seconds: float, rows: list[dict[s
         "planned": outcome.planned,
         "finished_before": outcome.finished,
         "made": [
-            {"asset": d.asset, "partition": d.partition, "seconds": round(d.seconds, 2), "reused": d.reused, "counts": d.counts}
+            {
+                "asset": d.asset,
+                "partition": d.partition,
+                "seconds": round(d.seconds, 2),
+                "reused": d.reused,
+                "counts": d.counts,
+            }
             for d in outcome.done
         ],
         "gate_failures": [

@@ -14,6 +14,17 @@ def ui_command(port: int, lake: str | None) -> None:
     open_profile(lake)
     dagster_home()
     err.print(f"The Dagster UI opens on http://127.0.0.1:{port} (Ctrl-C ends it).")
-    dagster = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(PROJECT / "workspace.yaml")]
+    dagster = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-w",
+        str(PROJECT / "workspace.yaml"),
+    ]
     os.chdir(PROJECT)
     os.execv(sys.executable, dagster)

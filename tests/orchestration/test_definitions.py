@@ -50,7 +50,9 @@ def test_dagsters_partition_mapping_is_exactly_what_a_stage_reads(catalog, defin
             for asset in {a for a, _ in stage.inputs(catalog, key)}:
                 mapping = graph.get_partition_mapping(dg.AssetKey(stage.asset), dg.AssetKey(asset))
                 found = mapping.get_upstream_mapped_partitions_result_for_partitions(
-                    downstream_partitions_subset=graph.get(dg.AssetKey(stage.asset)).partitions_def.subset_with_partition_keys([key]),
+                    downstream_partitions_subset=graph.get(
+                        dg.AssetKey(stage.asset)
+                    ).partitions_def.subset_with_partition_keys([key]),
                     downstream_partitions_def=graph.get(dg.AssetKey(stage.asset)).partitions_def,
                     upstream_partitions_def=graph.get(dg.AssetKey(asset)).partitions_def,
                 ).partitions_subset.get_partition_keys()

@@ -78,7 +78,9 @@ def test_dagster_knows_every_materialization_and_every_check(finished, monkeypat
     lake = Lake.open(str(finished.place.lake))
     with dg.DagsterInstance.get() as instance:
         for manifest in lake.manifests():
-            filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(manifest.asset), asset_partitions=[manifest.partition])
+            filters = dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey(manifest.asset), asset_partitions=[manifest.partition]
+            )
             record = instance.fetch_materializations(filters, limit=1).records[0]
             tags = record.asset_materialization.tags
             assert tags["dagster/data_version"] == manifest.digest
@@ -121,7 +123,7 @@ def test_a_damaged_source_is_stopped_by_its_gate_with_exit_code_1(place):
 
 
 def test_a_risk_taken_goes_past_the_gate_and_stays_in_the_lineage(place):
-    place.data("small_fi", demo_rows("gnome_help_fi", 60) + [{"id": "gnome-help-fi/extra", "text": ""}])
+    place.data("small_fi", [*demo_rows("gnome_help_fi", 60), {"id": "gnome-help-fi/extra", "text": ""}])
     stopped = place.tokka("run", "small", "--to", "clean_corpus")
     assert stopped.returncode == 1
     assert "bad_record_share" in stopped.stderr
@@ -136,7 +138,10 @@ def test_a_risk_taken_goes_past_the_gate_and_stays_in_the_lineage(place):
     [
         ({"mixture": {"sources": {"small_fi": {"epochs": -2}}}}, "mixture.sources.small_fi.epochs is -2"),
         ({"trainign": {}}, "trainign is not a known key"),
-        ({"sources": {"small_fi": {**SMALL["sources"]["small_fi"], "files": "nowhere.gz"}}}, "no file matches 'nowhere.gz'"),
+        (
+            {"sources": {"small_fi": {**SMALL["sources"]["small_fi"], "files": "nowhere.gz"}}},
+            "no file matches 'nowhere.gz'",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_one_line_and_exit_code_2_before_anything_runs(place, change, message):
@@ -149,7 +154,8 @@ def test_a_wrong_recipe_is_one_line_and_exit_code_2_before_anything_runs(place, 
 
 
 @pytest.mark.parametrize(
-    "arguments", [("run", "nobody"), ("run", "small", "--to", "nothing"), ("run", "small", "--launcher", "rocket"), ("run",)]
+    "arguments",
+    [("run", "nobody"), ("run", "small", "--to", "nothing"), ("run", "small", "--launcher", "rocket"), ("run",)],
 )
 def test_wrong_usage_is_exit_code_2(place, arguments):
     result = place.tokka(*arguments)
@@ -176,6 +182,10 @@ def test_ctrl_c_leaves_nothing_half_written_and_the_next_run_goes_on(place):
     assert process.returncode == 130, rest
     assert "goes on from there" in rest
     assert not list(place.lake.glob("**/writing.json"))
-    assert not [p for p in place.lake.glob("*/*/*") if p.is_dir() and not (p / "manifest.json").exists() and ".staging" not in p.parts]
+    assert not [
+        p
+        for p in place.lake.glob("*/*/*")
+        if p.is_dir() and not (p / "manifest.json").exists() and ".staging" not in p.parts
+    ]
     result = place.tokka("run", "small", "--to", "deduplicated_corpus")
     assert result.returncode == 0, result.stderr

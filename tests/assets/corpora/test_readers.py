@@ -132,7 +132,11 @@ def test_lone_surrogates_become_replacement_characters(tmp_path):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.binary(max_size=200), st.sampled_from(["jsonl", "pairs_tsv", "text", "parquet"]), st.sampled_from(["", ".gz", ".zst"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["jsonl", "pairs_tsv", "text", "parquet"]),
+    st.sampled_from(["", ".gz", ".zst"]),
+)
 def test_any_bytes_give_records_or_faults_and_never_a_traceback(tmp_path_factory, raw, source_format, suffix):
     path = tmp_path_factory.mktemp("any") / f"a.x{suffix}"
     path.write_bytes(raw)

@@ -43,13 +43,17 @@ def rows(texts=FINNISH):
     return [json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(texts)]
 
 
+TWICE = json.dumps({"id": "d0", "text": "Sama tunniste kahdesti, mutta toinen teksti."})
+ENGLISH = ["This page is in English, and nobody has translated it into Finnish yet."] * 30
+
+
 @pytest.mark.parametrize(
     ("damage", "column"),
     [
         ({"lines": [*rows(), "not json"]}, "bad_record_share"),
-        ({"lines": [*rows(), json.dumps({"id": "d0", "text": "Sama tunniste kahdesti, mutta toinen teksti."})]}, "duplicate_ids"),
+        ({"lines": [*rows(), TWICE]}, "duplicate_ids"),
         ({"license": None}, "unknown_licences"),
-        ({"texts": ["This page is in English, and nobody has translated it into Finnish yet."] * 30 + FINNISH[:5]}, "declared_language_share"),
+        ({"texts": ENGLISH + FINNISH[:5]}, "declared_language_share"),
         ({"texts": [t.replace("ä", "Ã¤") for t in FINNISH]}, "encoding_damage_share"),
         ({"min_documents": 1000}, "documents"),
         ({"max_documents": 10}, "documents"),

@@ -6,8 +6,8 @@ import pytest
 
 from assets.lake import GateNotPassedError, Identity, Lake, LakeError
 from tests.conftest import passing_receipt
-from tests.workplace import small_workplace
 from tests.servers import s3_server
+from tests.workplace import small_workplace
 
 pytestmark = pytest.mark.s3
 

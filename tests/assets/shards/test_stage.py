@@ -95,7 +95,7 @@ def damaged(lake, made, change):
 
 
 def lose_an_end(documents):
-    return [documents[0][:-1] + [30], *documents[1:]]
+    return [[*documents[0][:-1], 30], *documents[1:]]
 
 
 def lose_a_document(documents):

@@ -23,7 +23,11 @@ def test_special_tokens_come_first_then_the_bytes_then_the_merges(tokenizer):
     assert vocabulary["!"] == 24
     assert vocabulary[","] == 35
     assert len(vocabulary) == 400
-    assert (bpe.END_OF_DOCUMENT, bpe.USER, bpe.ASSISTANT) == (vocabulary["</s>"], vocabulary["<|user|>"], vocabulary["<|assistant|>"])
+    assert (
+        vocabulary["</s>"],
+        vocabulary["<|user|>"],
+        vocabulary["<|assistant|>"],
+    ) == (bpe.END_OF_DOCUMENT, bpe.USER, bpe.ASSISTANT)
 
 
 @settings(max_examples=300, deadline=None)
