@@ -87,6 +87,7 @@ def environment(ranks: int) -> dict[str, Any]:
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu",
+        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
         "threads_per_rank": torch.get_num_threads(),
         "ranks": ranks,
     }

@@ -1,0 +1,110 @@
+"""The Dagster UI, as a person sees it: the graph, a gate's table, a plot, a run that is started and stopped by its gate."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.servers import free_ports
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ui(finished):
+    """The address of the UI over the finished workplace."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        finished.place.command("ui", "--port", str(port)),
+        env=finished.place.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            if urllib.request.urlopen(f"{address}/server_info", timeout=2).status == 200:
+                break
+        time.sleep(0.3)
+    yield address
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser):
+    opened = browser.new_page(viewport={"width": 1500, "height": 1000})
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
+
+
+def test_the_lineage_shows_the_groups_of_the_graph_in_order(ui, page):
+    page.goto(f"{ui}/asset-groups")
+    for group in ("data", "tokens", "training", "evaluation", "reports"):
+        page.get_by_text(group, exact=True).first.wait_for()
+
+
+def test_a_gate_shows_its_expectations_with_what_was_observed(ui, page):
+    page.goto(f"{ui}/assets/clean_corpus?view=checks&checkDetail=gate")
+    page.get_by_text("This is a blocking asset check").or_(page.get_by_text("blocking")).first.wait_for()
+    page.get_by_text("documents read = kept + removed by reason").first.wait_for()
+
+
+def test_a_run_shows_its_loss_curve(ui, page):
+    page.goto(f"{ui}/assets/pretraining_run")
+    page.get_by_text("[Show Markdown]").first.click()
+    picture = page.locator("img[alt='Loss']")
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") > 300
+
+
+def test_a_partition_can_be_materialized_from_the_ui(ui, page, finished):
+    import dagster as dg
+
+    from orchestration.lineage import materialized_ref
+
+    os.environ["DAGSTER_HOME"] = str(finished.place.folder / "home" / "dagster")
+    page.goto(f"{ui}/assets/scoreboard?view=partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("button", name="Launch run").click()
+    with dg.DagsterInstance.get() as instance:
+        runs_before = instance.get_runs_count()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            run = instance.get_runs(limit=1)[0]
+            if run.tags.get("dagster/partition") == "small" and run.is_finished and not run.tags.get("tokka/recipe"):
+                break
+            time.sleep(1)
+        assert run.status == dg.DagsterRunStatus.SUCCESS, (runs_before, run.status)
+        assert materialized_ref(instance, "scoreboard", "small") is not None
+    del os.environ["DAGSTER_HOME"]
