@@ -9,7 +9,7 @@ import dagster as dg
 from assets.graph import targets
 from assets.lake import Receipt
 from assets.recipe.catalog import Catalog
-from orchestration.definitions import build_definitions
+from orchestration.build import build_definitions
 from orchestration.execute import ACCEPT_RISK
 from orchestration.lineage import materialized_ref
 from orchestration.plan import Due, Plan, in_groups, make_plan

@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
     "model": {"layers": 2, "hidden": 64, "heads": 4},
     "training": {
         "steps": 60, "sequence_length": 64, "global_batch": 8, "micro_batch": 4, "data_parallel": 2,
-        "lr": 0.003, "min_lr": 0.0003, "warmup_steps": 5, "checkpoints": [0, 30, 60], "log_every": 5,
+        "lr": 0.003, "min_lr": 0.0003, "warmup_steps": 5, "checkpoints": [0, 60], "log_every": 5,
     },
     "tasks": {
         "small_heldout_fi": {

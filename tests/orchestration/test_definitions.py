@@ -8,7 +8,7 @@ import pytest
 from assets.graph import STAGES, targets, upstream
 from assets.recipe.load import load_catalog
 from orchestration.assets_from_stages import build_all
-from orchestration.definitions import build_definitions
+from orchestration.build import build_definitions
 from orchestration.profile import Profile
 
 

@@ -82,10 +82,10 @@ def test_what_was_written_is_there_after_the_server_was_killed(server, lake):
 def test_a_run_on_s3_makes_the_same_digests_as_in_a_folder(server, tmp_path, finished):
     place = small_workplace(tmp_path / "s3")
     environment = {**server.environment, "TOKKA_CACHE": str(tmp_path / "cache")}
-    result = place.tokka("run", "small", "--to", "tokenized_shards", "--lake", "s3://lake/run", **environment)
+    result = place.tokka("run", "small", "--to", "tokenizer", "--lake", "s3://lake/run", **environment)
     assert result.returncode == 0, result.stderr
     listed = place.tokka("lake", "ls", "--lake", "s3://lake/run", "--json", **environment)
     digests = {(r["asset"], r["partition"]): r["digest"] for r in json.loads(listed.stdout)}
-    assert ("tokenized_shards", "small_pairs--small-bpe") in digests
+    assert ("tokenizer", "small-bpe") in digests
     in_folder = {(m.asset, m.partition): m.digest[:12] for m in Lake.open(str(finished.place.lake)).manifests()}
     assert digests == {name: in_folder[name] for name in digests}
