@@ -18,6 +18,11 @@ def _table(rows: list[dict[str, Any]]) -> dg.MetadataValue:
     return dg.MetadataValue.table(records)
 
 
+def _upright(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A single wide row as a row per column, which a page has room for."""
+    return [{"measure": name, "value": value} for name, value in rows[0].items()] if len(rows) == 1 else rows
+
+
 def _cell(value: Any) -> str | int | float | bool | None:
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -59,18 +64,17 @@ def check_metadata(lake: Lake, receipt: Receipt, path: str) -> dict[str, dg.Meta
     rows = [
         {
             "passed": "yes" if e.passed else "NO",
-            "column": e.column,
+            "what": e.meaning,
             "observed": e.observed,
             "allowed": e.allowed,
-            "what": e.meaning,
+            "column": e.column,
             "severity": e.severity,
-            "expectation": e.expectation,
         }
         for e in receipt.expectations
     ]
     metadata: dict[str, dg.MetadataValue] = {
         "expectations": _table(rows),
-        "profile": _table(receipt.profile),
+        "profile": _table(_upright(receipt.profile)),
         "receipt": dg.MetadataValue.path(path) if lake.is_local else dg.MetadataValue.text(path),
         **{name: dg.MetadataValue.float(value) for name, value in receipt.numbers.items()},
     }

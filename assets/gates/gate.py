@@ -111,7 +111,7 @@ def validate(rows: list[Row], expectations: "list[GxExpectation]") -> list[Expec
         missing = column not in frame or bool(frame[column].isna().any())
         raised = (found.exception_info or {}).get("raised_exception", False)
         meta = configured.meta or {}
-        observed = "missing" if missing else _observed(found.result or {})
+        observed = "missing" if missing else _observed(found.result or {}, str(meta.get("allowed", "")))
         outcomes.append(
             Expectation(
                 expectation=configured.type,
@@ -127,12 +127,12 @@ def validate(rows: list[Row], expectations: "list[GxExpectation]") -> list[Expec
     return sorted(outcomes, key=lambda outcome: order[outcome.expectation, outcome.column])
 
 
-def _observed(result: dict[str, Any]) -> str:
-    """What was found: the extreme value of the column, or the values that are not allowed."""
+def _observed(result: dict[str, Any], allowed: str) -> str:
+    """What was found: the extreme value of the column; where single values are allowed, those that are others."""
     if "observed_value" in result:
         return _shown(result["observed_value"])
     unexpected = result.get("partial_unexpected_list") or []
-    return ", ".join(_shown(value) for value in unexpected[:5]) or "as allowed"
+    return ", ".join(_shown(value) for value in unexpected[:5]) or allowed
 
 
 def _shown(value: Any) -> str:
