@@ -20,4 +20,3 @@ def build_definitions(catalog: Catalog, profile: Profile) -> dg.Definitions:
         # Stages use all cores themselves and the steps of a run follow each other, so processes per step only cost time.
         executor=dg.in_process_executor,
     )
-

@@ -2,8 +2,12 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
+import dagster as dg
+
+from assets.lake.store import is_alive
 from assets.recipe.load import PROJECT
 from orchestration.profile import home
 
@@ -21,3 +25,29 @@ def dagster_home() -> Path:
         shutil.copyfile(SETTINGS, folder / "dagster.yaml")
         os.environ["DAGSTER_HOME"] = str(folder)
     return Path(os.environ["DAGSTER_HOME"])
+
+
+HOST, PROCESS = "tokka/host", "tokka/process"
+
+
+def process_tags() -> dict[str, str]:
+    """Tags that tell which process carries out a run."""
+    return {HOST: socket.gethostname(), PROCESS: str(os.getpid())}
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> int:
+    """Mark runs as failed whose process on this machine is gone; return how many.
+
+    A killed ``tokka run`` cannot say that it ended. Its run would stay "started" for ever, and hold a place in the queue.
+    """
+    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+    dead = [
+        run
+        for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished, tags={HOST: socket.gethostname()}))
+        if not is_alive(int(run.tags.get(PROCESS, "0")))
+    ]
+    for run in dead:
+        instance.report_run_failed(
+            run, "The process that carried out this run is gone. `tokka run` goes on from there."
+        )
+    return len(dead)

@@ -11,6 +11,7 @@ from assets.lake import Receipt
 from assets.recipe.catalog import Catalog
 from orchestration.build import build_definitions
 from orchestration.execute import ACCEPT_RISK
+from orchestration.instance import close_dead_runs, process_tags
 from orchestration.lineage import materialized_ref
 from orchestration.plan import Due, Plan, in_groups, make_plan
 from orchestration.profile import Profile
@@ -75,6 +76,7 @@ def run_recipe(
     on_plan: Callable[[Plan], None] = lambda plan: None,
 ) -> Outcome:
     """Materialize what ``recipe`` needs up to the asset ``to``. Stops at the end of the first stage that fails."""
+    close_dead_runs(instance)
     wanted = targets(catalog, recipe, to)
     plan = make_plan(catalog, profile, instance, wanted)
     on_plan(plan)
@@ -84,7 +86,7 @@ def run_recipe(
     definitions = build_definitions(catalog, profile)
     # A taken risk starts behind a failed gate, which blocks within a run; so each asset runs on its own then.
     groups = [[item] for item in plan.due] if accept_risk else in_groups(plan.due)
-    tags = {"tokka/recipe": recipe} | ({ACCEPT_RISK: accept_risk} if accept_risk else {})
+    tags = {"tokka/recipe": recipe, **process_tags()} | ({ACCEPT_RISK: accept_risk} if accept_risk else {})
     stopped_in: str | None = None
     for group in groups:
         if stopped_in not in (None, group[0].stage.space):

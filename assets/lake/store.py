@@ -375,7 +375,7 @@ class Lake:
         base.mkdir(parents=True, exist_ok=True)
         for old in base.iterdir():
             host, pid, _ = old.name.rsplit("-", 2)
-            if host == socket.gethostname() and not _alive(int(pid)):
+            if host == socket.gethostname() and not is_alive(int(pid)):
                 shutil.rmtree(old, ignore_errors=True)
         return Path(tempfile.mkdtemp(prefix=f"{socket.gethostname()}-{os.getpid()}-", dir=base))
 
@@ -397,7 +397,7 @@ class Lake:
                 if not self.fs.exists(f"{folder}/{WRITING}"):
                     raise
                 owner = json.loads(self.fs.cat_file(f"{folder}/{WRITING}") or b"{}")
-            if owner.get("host") != marker["host"] or _alive(owner.get("pid", 0)):
+            if owner.get("host") != marker["host"] or is_alive(owner.get("pid", 0)):
                 raise LakeError(
                     f"{identity.asset}/{identity.partition}/{identity.version} is being written by process "
                     f"{owner.get('pid')} on {owner.get('host')} since {owner.get('since')}. Wait for it, or, if it is gone, "
@@ -407,7 +407,8 @@ class Lake:
         raise LakeError(f"{folder} could not be claimed: another writer took it twice.")
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has that id."""
     if pid <= 0:
         return False
     try:

@@ -20,6 +20,16 @@ def test_a_killed_run_goes_on_where_it_was_and_finishes(finished):
     assert not list(finished.place.lake.glob("**/writing.json"))
 
 
+def test_the_run_of_the_killed_process_does_not_stay_open(finished, monkeypatch):
+    import dagster as dg
+
+    monkeypatch.setenv("DAGSTER_HOME", str(finished.place.folder / "home" / "dagster"))
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs()
+    assert all(run.is_finished for run in runs)
+    assert [run.tags["dagster/partition"] for run in runs if run.status == dg.DagsterRunStatus.FAILURE] == ["small"]
+
+
 def test_it_ends_with_the_scores_and_the_paths_of_the_reports(finished):
     out = finished.result.stdout
     assert "bits_per_character" in out
