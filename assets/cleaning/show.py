@@ -3,7 +3,7 @@
 from typing import Any
 
 from assets.lake import Lake, Manifest
-from assets.lake.documents import read_parts
+from assets.lake.documents import evenly, read_parts
 from assets.stage import Plot, Shown, Table
 
 SAMPLE = 3
@@ -39,7 +39,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
         shown["plot"] = Plot(bars(occurred, "documents", title), title)
         shown["removed"] = Table(_removed(lake, manifest, list(occurred)))
     first = next(read_parts(lake, manifest, ["id", "text"]))
-    kept = first.take(list(range(0, first.num_rows, max(1, first.num_rows // 5)))).slice(0, 5).to_pylist()
+    kept = evenly(first, 5).slice(0, 5).to_pylist()
     if kept:
         shown["kept"] = Table([{"id": row["id"], "text": row["text"][:CHARACTERS]} for row in kept])
     return shown

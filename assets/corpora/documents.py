@@ -69,7 +69,7 @@ def _document(
     url = values.get(fields["url"])
     return {
         # The source in front makes ids unique over all sources.
-        "id": f"{name}:{file.name}:{line}" if own_id is None else f"{name}:{own_id}",
+        "id": f"{name}:{_own_name(source, file, line, own_id)}",
         "text": _storable(text),
         "source": name,
         "language": source.language,
@@ -78,6 +78,13 @@ def _document(
         "url": str(url) if url is not None else None,
         "meta": json.dumps(meta, sort_keys=True, ensure_ascii=False) if meta is not None else None,
     }
+
+
+def _own_name(source: Source, file: SourceFile, line: int, own_id: Any) -> str:
+    """What tells a document from the others of its source: its own id, with its line where ids repeat, or file and line."""
+    if own_id is None:
+        return f"{file.name}:{line}"
+    return f"{own_id}#{line}" if source.ids == "line" else str(own_id)
 
 
 def _storable(text: str) -> str:

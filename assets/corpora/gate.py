@@ -6,7 +6,7 @@ from assets.corpora.documents import UNKNOWN_LICENSE
 from assets.corpora.language import identify
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import document_schema, read_parts
+from assets.lake.documents import document_schema, evenly, read_parts
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def profile(version: Profiled) -> list[Row]:
         sides = [("text", source.pair_language or source.language)] + (
             [("translation", source.language)] if source.is_pairs else []
         )
-        sample = table.take(list(range(0, n, max(1, n // SAMPLE))))
+        sample = evenly(table, SAMPLE)
         shares = []
         for column, declared in sides:
             found = identify(sample[column].to_pylist(), declared)

@@ -76,6 +76,17 @@ def read_all(lake: Lake, manifest: Manifest, columns: Sequence[str], folder: str
     return pa.concat_tables(list(read_parts(lake, manifest, columns, folder)))
 
 
+def evenly(table: "pa.Table", count: int) -> "pa.Table":
+    """About ``count`` rows of a table, evenly spaced; all of them where there are fewer."""
+    return table.take(_row_numbers(table.num_rows, count))
+
+
+def _row_numbers(rows: int, count: int) -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array(range(0, rows, max(1, rows // count)), pa.int64())
+
+
 def read_parquet(lake: Lake, manifest: Manifest, path: str) -> "pa.Table":
     """One Parquet file of a version."""
     import pyarrow.parquet as pq

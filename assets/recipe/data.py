@@ -41,6 +41,9 @@ class Source(Config):
     without: tuple[str, ...] = Field((), description="cleaning steps left out for this source")
     pool: Name = Field(description="sources of one pool are deduplicated against each other")
     priority: int = Field(0, description="of two duplicates in a pool, the one with the lower number survives")
+    ids: Literal["record", "line"] = Field(
+        "record", description="what makes ids unique: the record's own, or with its line"
+    )
     fields: dict[str, str] = Field(
         default_factory=dict, description="record field that holds id, text, url, license, ..."
     )

@@ -18,7 +18,7 @@ def profile(version: Profiled) -> list[Row]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from assets.lake.documents import read_parts
+    from assets.lake.documents import evenly, read_parts
     from assets.shards.encode import encode
     from assets.shards.indexed import read_shard
     from assets.tokenizer import bpe
@@ -48,7 +48,7 @@ def profile(version: Profiled) -> list[Row]:
         "ends_inside_documents": int((shard.tokens == bpe.END_OF_DOCUMENT).sum()) - len(shard.lengths),
         "ids_out_of_range": int((shard.tokens >= tokenizer.get_vocab_size()).sum() + (shard.tokens < 0).sum()),
     }
-    sample = documents.take(list(range(0, documents.num_rows, max(1, documents.num_rows // SAMPLE))))
+    sample = evenly(documents, SAMPLE)
     template = version.catalog.pair_template(tokenizer_name)
     rebuilt = {(i, rendering): ids for i, rendering, ids in encode(tokenizer, sample, source, template)}
     sampled = index.filter(pc.is_in(index["document"], sample["id"]))

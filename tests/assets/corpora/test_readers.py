@@ -163,3 +163,9 @@ def test_the_identity_of_a_file_follows_its_bytes_and_not_its_place(tmp_path):
 def test_a_missing_file_is_named_with_its_place_in_the_recipe(tmp_path):
     with pytest.raises(RecipeError, match=r"sources\.x\.files: no file matches .*nowhere"):
         find_files((f"{tmp_path}/nowhere/*.gz",), "sources.x.files")
+
+
+def test_ids_that_repeat_are_told_apart_by_their_lines_where_the_recipe_says_so(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "on"}\n{"id": "a", "text": "ei"}\n')
+    ids = [d["id"] for d in documents("src", source(ids="line"), file(tmp_path / "a.jsonl"))]
+    assert ids == ["src:a#1", "src:a#2"]
