@@ -4,6 +4,7 @@ The facts are those of Luukkonen et al. 2024 (section 3.1) and of the tokenizer 
 is the flat form that llama.cpp uses for this family.
 """
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,19 @@ UNKNOWN, BEGIN, END_OF_DOCUMENT, PADDING, USER, ASSISTANT = range(6)
 
 # Inside the class "(", "|" and ")" are ordinary characters that end a word.
 BLOOM_REGEX = r" ?[^(\s|.,!?…。，、।۔،)]+"
+
+
+# Just after the first character of a special token's text.
+_INSIDE_SPECIAL = re.compile("|".join(f"(?<={re.escape(t[0])})(?={re.escape(t[1:])})" for t in SPECIAL_TOKENS))
+
+
+def apart(text: str) -> list[str]:
+    """``text`` in pieces that hold no special token's text whole.
+
+    Text that often says ``<unk>``, as WikiText does, would otherwise teach the merges to make the token ``<unk>``, which is
+    the special one: ``["a <", "unk> b"]``.
+    """
+    return _INSIDE_SPECIAL.split(text)
 
 
 def untrained(config: Tokenizer) -> "tokenizers.Tokenizer":
@@ -54,7 +68,7 @@ def train(config: Tokenizer, texts: Iterable[str]) -> "tokenizers.Tokenizer":
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((piece for text in texts for piece in apart(text)), trainer)
     return tokenizer
 
 

@@ -49,7 +49,7 @@ def run_command(
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             clear_line()
             fail(f"interrupted. What is finished stays; `tokka run {name}` goes on from there.", Exit.INTERRUPTED)
-    _finish(profile, recipe, outcome, time.monotonic() - started, as_json, show_scores=to is None)
+    _finish(profile, recipe, outcome, time.monotonic() - started, as_json, to is None, accept_risk is not None)
 
 
 def check_files(catalog: Catalog, recipe: Recipe) -> None:
@@ -124,11 +124,17 @@ def _headline(counts: dict[str, int | float]) -> str:
 
 
 def _finish(
-    profile: Profile, recipe: Recipe, outcome: Outcome, seconds: float, as_json: bool, show_scores: bool
+    profile: Profile,
+    recipe: Recipe,
+    outcome: Outcome,
+    seconds: float,
+    as_json: bool,
+    show_scores: bool,
+    risk_taken: bool,
 ) -> None:
     gates, jobs = outcome.gate_failures, outcome.job_failures
     code = Exit.JOB_FAILED if jobs else Exit.GATE_FAILED if gates else Exit.DONE
-    if gates and not jobs and _went_on(outcome):
+    if gates and not jobs and risk_taken and _went_on(outcome):
         code = Exit.DONE
     rows = score_rows(profile, recipe) if show_scores and code is Exit.DONE else []
     if as_json:

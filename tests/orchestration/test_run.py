@@ -130,6 +130,13 @@ def test_a_damaged_source_is_stopped_by_its_gate_with_exit_code_1(place):
     assert (failure["asset"], failure["partition"]) == ("raw_corpus", "small_fi")
 
 
+def test_a_gate_that_fails_at_the_very_end_of_the_plan_is_exit_code_1_too(place):
+    place.data("small_pairs", [{"id": "a", "en": "Open the file.", "fi": "Avaa tiedosto."}] * 2)
+    result = place.tokka("run", "small", "--to", "raw_corpus")
+    assert result.returncode == 1
+    assert "duplicate_ids = 1, allowed 0" in result.stderr
+
+
 def test_a_risk_taken_goes_past_the_gate_and_stays_in_the_lineage(place):
     place.data("small_fi", [*demo_rows("gnome_help_fi", 60), {"id": "gnome-help-fi/extra", "text": ""}])
     stopped = place.tokka("run", "small", "--to", "clean_corpus")

@@ -70,6 +70,16 @@ def _byte_symbols():
     return symbols | {b: chr(256 + n) for n, b in enumerate(b for b in range(256) if b not in symbols)}
 
 
+def test_text_that_often_spells_special_tokens_does_not_teach_them():
+    texts = [f"the {token} of {token}{token} and{token}" for token in bpe.SPECIAL_TOKENS] * 50
+    trained = bpe.train(CONFIG.model_copy(update={"vocab_size": 1_000}), texts)
+    trained.encode_special_tokens = True
+    for text in texts[:24]:
+        ids = trained.encode(text, add_special_tokens=False).ids
+        assert all(i >= 24 for i in ids)
+        assert trained.decode(ids, skip_special_tokens=False) == text
+
+
 def test_digits_are_split_only_where_the_recipe_says_so():
     plain, split = (bpe.untrained(CONFIG.model_copy(update={"split_digits": s})).pre_tokenizer for s in (False, True))
     assert len(plain.pre_tokenize_str("vuonna 2024")) == 2
