@@ -132,6 +132,8 @@ def _run_group(
     for item in group:
         asset, key = item.stage.asset, item.key
         if asset in errors:
+            if _was_interrupted(errors[asset]):
+                raise dg.DagsterExecutionInterruptedError
             failure = JobFailure(asset, key, _innermost(errors[asset]))
             outcome.job_failures.append(failure)
             listener(failure)
@@ -174,6 +176,16 @@ def _reused(result: dg.ExecuteInProcessResult, asset: str) -> bool:
     for event in result.asset_materializations_for_node(asset):
         value = event.metadata.get("reused")
         return bool(value and value.value)
+    return False
+
+
+def _was_interrupted(failure: object) -> bool:
+    """Whether a step ended because the process was told to, by Ctrl-C or SIGTERM."""
+    error = getattr(failure, "error", None)
+    while error is not None:
+        if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            return True
+        error = error.cause
     return False
 
 
