@@ -4,9 +4,10 @@ This room knows nothing of Dagster or torch: jobs on GPU nodes import it too.
 """
 
 from assets.lake.fingerprint import code_digest, digest_of
+from assets.lake.identity import Identity
 from assets.lake.manifest import FileEntry, InputRef, Manifest
 from assets.lake.receipt import GateNotPassedError, Receipt
-from assets.lake.store import Identity, Lake, LakeError, VersionWriter
+from assets.lake.store import Lake, LakeError, VersionWriter
 
 __all__ = [
     "FileEntry",

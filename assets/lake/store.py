@@ -24,6 +24,7 @@ import fsspec
 from pydantic import ValidationError
 
 from assets.lake.fingerprint import canonical, digest_of, file_digest
+from assets.lake.identity import Identity
 from assets.lake.manifest import FileEntry, InputRef, Manifest, manifest_digest
 from assets.lake.names import check_name, check_relative_path
 from assets.lake.receipt import GateNotPassedError, Receipt
@@ -35,34 +36,6 @@ WRITING = "writing.json"
 
 class LakeError(Exception):
     """The lake holds something that it should not, or lacks something that it should have."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What decides a version: its place in the graph, configuration, code and inputs.
-
-    ``version`` is the first 16 hex characters of their digest, so the same inputs, recipe and code always name the same
-    folder, before any work is done.
-    """
-
-    asset: str
-    partition: str
-    config: dict[str, Any]
-    code: str
-    inputs: tuple[InputRef, ...] = ()
-
-    @property
-    def version(self) -> str:
-        inputs = sorted(f"{i.asset}/{i.partition}@{i.digest}" for i in self.inputs)
-        return digest_of(
-            {
-                "asset": self.asset,
-                "partition": self.partition,
-                "config": self.config,
-                "code": self.code,
-                "inputs": inputs,
-            }
-        )[:16]
 
 
 def _now() -> str:
