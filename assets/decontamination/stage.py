@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from assets.decontamination import gate
 from assets.decontamination.show import show
 from assets.lake import Lake, Manifest
-from assets.lake.documents import document_schema, part_path, read_parquet, read_parts, write_table
+from assets.lake.documents import characters, document_schema, part_path, read_parquet, read_parts, write_table
 from assets.recipe.catalog import Catalog
 from assets.recipe.data import Decontamination
 from assets.stage import Input, Stage, Work
@@ -148,13 +148,6 @@ def match_table(ids: list[str], cuts: "Mapping[int, Cut]", index: "Index") -> "p
     strings = [(name, pa.large_string()) for name in ("document", "benchmark", "item")]
     schema = pa.schema([*strings, ("words", pa.int64()), ("dropped", pa.bool_()), ("excerpt", pa.large_string())])
     return pa.Table.from_pylist(list(rows()), schema)
-
-
-def characters(table: "pa.Table") -> int:
-    """Characters (code points) of the texts and translations of documents."""
-    import pyarrow.compute as pc
-
-    return sum(int(pc.sum(pc.utf8_length(table[side])).as_py() or 0) for side in ("text", "translation"))
 
 
 STAGE = Stage(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.dedup import duplicates_gate, gate
 from assets.dedup.show import show_corpus, show_duplicates
-from assets.lake.documents import part_path, read_parts, write_table
+from assets.lake.documents import characters, part_path, read_parts, write_table
 from assets.recipe.catalog import Catalog
 from assets.stage import Input, Stage, Work
 
@@ -104,13 +104,6 @@ def make_corpus(work: Work) -> None:
         counts["removed_near"] += kinds.count("near")
         counts["characters"] += characters(kept)
     work.out.counts.update(counts)
-
-
-def characters(table: "pa.Table") -> int:
-    """Characters (code points) of the texts and translations of documents."""
-    import pyarrow.compute as pc
-
-    return sum(int(pc.sum(pc.utf8_length(table[side])).as_py() or 0) for side in ("text", "translation"))
 
 
 STAGE_DUPLICATES = Stage(

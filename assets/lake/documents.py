@@ -76,6 +76,13 @@ def read_all(lake: Lake, manifest: Manifest, columns: Sequence[str], folder: str
     return pa.concat_tables(list(read_parts(lake, manifest, columns, folder)))
 
 
+def characters(table: "pa.Table") -> int:
+    """Characters (code points) of the texts and translations of documents."""
+    import pyarrow.compute as pc
+
+    return sum(int(pc.sum(pc.utf8_length(table[side])).as_py() or 0) for side in ("text", "translation"))
+
+
 def evenly(table: "pa.Table", count: int) -> "pa.Table":
     """About ``count`` rows of a table, evenly spaced; all of them where there are fewer."""
     return table.take(_row_numbers(table.num_rows, count))
