@@ -105,12 +105,12 @@ def profile(version: Profiled) -> list[Row]:
         + abs(counts["documents_in"] - row["documents"] - removed_documents)
     )
     row["not_all_read"] = abs(raw.counts["documents"] - counts["documents_in"])
-    row["masks_uncounted"] = max(0, masks - counts["masked_emails"])
+    row["masks_uncounted"] = max(0, masks - counts.get("masked_emails", 0))
     documents_in = max(counts["documents_in"], 1)
     row["removed_share"] = removed_documents / documents_in
     row |= {_reason_column(reason): by_reason[reason] / documents_in for reason in {*counted, *by_reason}}
-    row["lines_removed"] = counts["lines_removed"]
-    row["masked"] = counts["masked_emails"] + counts["masked_identity_codes"]
+    row["lines_removed"] = counts.get("lines_removed", 0)
+    row["masked"] = sum(n for name, n in counts.items() if name.startswith("masked_"))
     row["characters_left"] = counts["characters"] / max(counts["characters_in"], 1)
     row["removed_change"] = _change(version, row["removed_share"])
     return [row]

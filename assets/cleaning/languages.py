@@ -5,17 +5,18 @@ a line is called foreign in a language that short lines are often taken for.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from assets.cleaning.steps import Edit, Languages, Test, of_texts
+from assets.cleaning.steps import Edit, Edited, Test
+from assets.cleaning.texts import Documents, Texts
 from assets.corpora.language import COMPANY, identify
 from assets.recipe.base import Share
 
 if TYPE_CHECKING:
-    from daft import DataFrame, Expression
+    import numpy as np
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 # Below this score per kilobyte of its likeliest language pycld2 is often wrong about a line; running text has 700.
@@ -23,7 +24,8 @@ _SCORE = 600
 _SECOND_OPINION = 0.7
 # Characters; shorter lines are headings, labels and names, which no language can be told of.
 MIN_LINE = 25
-DECLARED_SHARE = "_declared_share"
+DECLARED_SHARE = "declared_share"
+"""The fact that ``ForeignLines`` leaves: see ``split_lines``."""
 
 
 def detect(text: str) -> tuple[str, int, bool]:
@@ -99,31 +101,14 @@ class ForeignLines(Edit):
     def counts(self) -> tuple[str, ...]:
         return ("lines_removed",)
 
-    def apply(self, frame: "DataFrame", column: str, language: str) -> "DataFrame":
-        import daft
+    def apply(self, texts: Texts) -> Edited:
+        import numpy as np
         import pyarrow as pa
-        from daft import DataType, col
-        from daft.functions import get
 
-        fields = {"text": DataType.string(), "removed": DataType.int64(), "share": DataType.float64()}
-
-        @daft.func.batch(return_dtype=DataType.struct(fields))
-        def split(series: daft.Series) -> pa.Array:
-            texts, removed, shares = zip(*split_lines(series.to_pylist(), language), strict=True)
-            arrays = [pa.array(texts, pa.large_string()), pa.array(removed, pa.int64()), pa.array(shares, pa.float64())]
-            return pa.StructArray.from_arrays(arrays, list(fields))
-
-        return (
-            frame.with_column("_split", split(col(column)))
-            .with_columns(
-                {
-                    column: get(col("_split"), "text"),
-                    "lines_removed": col("lines_removed") + get(col("_split"), "removed"),
-                    DECLARED_SHARE: get(col("_split"), "share"),
-                }
-            )
-            .exclude("_split")
-        )
+        split = split_lines(texts.strings, texts.language)
+        removed = np.array([count for _, count, _ in split], np.int64)
+        column = pa.array([text for text, _, _ in split], pa.large_string()) if removed.any() else texts.column
+        return Edited(column, {"lines_removed": removed}, {DECLARED_SHARE: np.array([share for *_, share in split])})
 
 
 class MixedLanguage(Test):
@@ -132,76 +117,54 @@ class MixedLanguage(Test):
     name: str = "mixed_language"
     at_least: Share
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col, lit
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
-        return col(DECLARED_SHARE) < lit(self.at_least)
+        return documents.facts.get(DECLARED_SHARE, np.ones(len(documents))) < self.at_least
 
 
 class DocumentLanguage(Test):
     """The declared language is not the one identified; where pycld2 is not sure, py3langid's probability decides."""
 
+    costly: ClassVar[bool] = True
     name: str = "language"
     at_least: Share
     characters: int = Field(2_000, gt=0)
 
-    @property
-    def costly(self) -> bool:
-        return True
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col, lit
-
-        return of_texts(self.others(languages.text), col("text")) > lit(0)
-
-    def others(self, declared: str) -> Callable[[list[str]], list[float]]:
-        """The function that gives 1 for each text that is not in the declared language, else 0."""
-
-        def other(texts: list[str]) -> list[float]:
-            found = []
-            unsure = []
-            for place, text in enumerate(texts):
-                language, percent, sure = detect(text[: self.characters])
-                known = sure and percent >= 90 and language in (declared, *COMPANY)
-                found.append(float(language != declared))
-                if not known:
-                    unsure.append(place)
-            second = identify((texts[i] for i in unsure), declared, self.characters)
-            for place, (language, probability) in zip(unsure, second, strict=True):
-                found[place] = float(language != declared or probability < self.at_least)
-            return found
-
+        texts, declared = documents.text.strings, documents.text.language
+        other = np.zeros(len(texts), bool)
+        unsure = []
+        for place, text in enumerate(texts):
+            language, percent, sure = detect(text[: self.characters])
+            other[place] = language != declared
+            if not (sure and percent >= 90 and language in (declared, *COMPANY)):
+                unsure.append(place)
+        second = identify((texts[i] for i in unsure), declared, self.characters)
+        for place, (language, probability) in zip(unsure, second, strict=True):
+            other[place] = language != declared or probability < self.at_least
         return other
 
 
 class PairLanguage(Test):
     """A side of a pair that is surely in another language; sides under ``characters`` are too short to tell."""
 
+    costly: ClassVar[bool] = True
     name: str = "language"
     characters: int = 40
 
-    @property
-    def costly(self) -> bool:
-        return True
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
-    def fails(self, languages: Languages) -> "Expression":
-        import daft
-        import pyarrow as pa
-        from daft import col
+        return np.logical_or.reduce([self._foreign(side) for side in documents.sides.values()])
 
-        # One function for both sides: Daft 0.7 evaluates only the first of two Python functions joined by "|".
-        @daft.func.batch(return_dtype=daft.DataType.bool())
-        def foreign(one: daft.Series, other: daft.Series) -> pa.Array:
-            sides = zip((one, other), languages.columns.values(), strict=True)
-            verdicts = [self._foreign(series.to_pylist(), language) for series, language in sides]
-            return pa.array([a or b for a, b in zip(*verdicts, strict=True)], pa.bool_())
+    def _foreign(self, side: Texts) -> "np.ndarray":
+        import numpy as np
 
-        expression: daft.Expression = foreign(*(col(column) for column in languages.columns))
-        return expression
-
-    def _foreign(self, texts: list[str], declared: str) -> list[bool]:
-        long = [i for i, text in enumerate(texts) if len(text) >= self.characters]
-        found = [False] * len(texts)
-        for place, verdict in zip(long, judge([texts[i] for i in long], declared), strict=True):
-            found[place] = verdict is False
+        long = np.flatnonzero(side.characters >= self.characters)
+        found = np.zeros(len(side), bool)
+        verdicts = judge([side.strings[i] for i in long.tolist()], side.language)
+        found[long] = [verdict is False for verdict in verdicts]
         return found

@@ -3,10 +3,11 @@
 import re
 from typing import TYPE_CHECKING
 
-from assets.cleaning.steps import Languages, Test
+from assets.cleaning.steps import Test
+from assets.cleaning.texts import Documents
 
 if TYPE_CHECKING:
-    from daft import Expression
+    import numpy as np
 
 
 _DIGITS = re.compile(r"\d+")
@@ -17,15 +18,15 @@ class Identical(Test):
 
     name: str = "identical"
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col
-        from daft.functions import lower, regexp_replace
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import pyarrow.compute as pc
 
-        other = r"[^\p{L}\p{N}]+"
-        same: Expression = lower(regexp_replace(col("text"), other, "")) == lower(
-            regexp_replace(col("translation"), other, "")
+        one, other = (
+            pc.utf8_lower(pc.replace_substring_regex(side.column, r"[^\p{L}\p{N}]+", ""))
+            for side in (documents.text, documents.translation)
         )
-        return same
+        same: np.ndarray = pc.equal(one, other).to_numpy(zero_copy_only=False)
+        return same.astype(bool)
 
 
 class LengthRatio(Test):
@@ -38,12 +39,11 @@ class LengthRatio(Test):
     at_most: float
     slack: int = 15
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col
-        from daft.functions import length
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
-        one, other = length(col("text")) + self.slack, length(col("translation")) + self.slack
-        return (one > other * self.at_most) | (other > one * self.at_most)
+        one, other = documents.text.characters + self.slack, documents.translation.characters + self.slack
+        return np.maximum(one, other) > np.minimum(one, other) * self.at_most
 
 
 class Numbers(Test):
@@ -52,20 +52,11 @@ class Numbers(Test):
     name: str = "numbers"
     digits: int = 2
 
-    def fails(self, languages: Languages) -> "Expression":
-        import daft
-        import pyarrow as pa
-        from daft import col
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
-        digits = self.digits
-
-        @daft.func.batch(return_dtype=daft.DataType.bool())
-        def differ(one: daft.Series, other: daft.Series) -> pa.Array:
-            sides = zip(one.to_pylist(), other.to_pylist(), strict=True)
-            return pa.array([numbers_differ(a, b, digits) for a, b in sides], pa.bool_())
-
-        expression: daft.Expression = differ(col("text"), col("translation"))
-        return expression
+        sides = zip(documents.text.strings, documents.translation.strings, strict=True)
+        return np.array([numbers_differ(one, other, self.digits) for one, other in sides], bool)
 
 
 def numbers_differ(one: str, other: str, digits: int) -> bool:

@@ -1,12 +1,11 @@
 """Masks of personal data: e-mail addresses and Finnish personal identity codes."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
-from assets.cleaning.steps import Edit, edited
+import regex
 
-if TYPE_CHECKING:
-    from daft import DataFrame, Expression
+from assets.cleaning.steps import Mask
 
 # FinGPT's masks (mask_email.py, mask_ids.py of TurkuNLP/finngen-tools). Z is no check character, so no mask is a code.
 EMAIL_MASK = "email@example.com"
@@ -43,52 +42,31 @@ def mask_identity_codes(text: str) -> tuple[str, int]:
     return masked, found
 
 
-def mask_emails(text: "Expression") -> "Expression":
-    """The text with its e-mail addresses masked, also those written with (at)."""
-    from daft.functions import regexp_replace
-
-    return regexp_replace(text, EMAIL, EMAIL_MASK)
+_EMAIL = regex.compile(EMAIL)
 
 
-class Emails(Edit):
+def mask_emails(text: str) -> tuple[str, int]:
+    """The text with its e-mail addresses masked, also those written with (at), and how many they were."""
+    masked, _ = _EMAIL.subn(EMAIL_MASK, text)
+    # A mask that stood in the text beside an address becomes one with it.
+    return masked, max(0, masked.count(EMAIL_MASK) - text.count(EMAIL_MASK))
+
+
+class Emails(Mask):
     """E-mail addresses are masked."""
 
+    candidates: ClassVar[str] = EMAIL
     name: str = "emails"
 
-    @property
-    def counts(self) -> tuple[str, ...]:
-        return ("masked_emails",)
-
-    def apply(self, frame: "DataFrame", column: str, language: str) -> "DataFrame":
-        from daft import col, lit
-        from daft.functions import clip, regexp_count
-
-        known = regexp_count(col(column), EMAIL_MASK.replace(".", r"\.")).cast("int64")
-        # A mask that stood in the text beside an address becomes one with it.
-        found = clip(regexp_count(col(column), EMAIL).cast("int64") - known, min=lit(0))
-        return frame.with_columns({column: mask_emails(col(column)), "masked_emails": col("masked_emails") + found})
+    def mask(self, text: str) -> tuple[str, int]:
+        return mask_emails(text)
 
 
-class IdentityCodes(Edit):
+class IdentityCodes(Mask):
     """Finnish personal identity codes are masked."""
 
+    candidates: ClassVar[str] = _CANDIDATE
     name: str = "identity_codes"
 
-    @property
-    def counts(self) -> tuple[str, ...]:
-        return ("masked_identity_codes",)
-
-    def apply(self, frame: "DataFrame", column: str, language: str) -> "DataFrame":
-        from daft import col
-        from daft.functions import get
-
-        return (
-            frame.with_column("_masked", edited(col(column), _CANDIDATE, mask_identity_codes))
-            .with_columns(
-                {
-                    column: get(col("_masked"), "text"),
-                    "masked_identity_codes": col("masked_identity_codes") + get(col("_masked"), "found"),
-                }
-            )
-            .exclude("_masked")
-        )
+    def mask(self, text: str) -> tuple[str, int]:
+        return mask_identity_codes(text)

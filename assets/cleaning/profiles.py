@@ -77,7 +77,11 @@ def profile_of(source: Source) -> Profile:
         raise ValueError(f"cleaning {source.cleaning!r}: {error}") from None
 
 
-_PROSE_EDITS = (Characters(), Emails(), IdentityCodes())
+_MASKS = (Emails(), IdentityCodes())
+_PROSE_EDITS = (Characters(), *_MASKS)
+EXCERPT_MASKS = _MASKS
+"""The masks for the excerpts of removed documents."""
+
 _DAMAGE = (
     Bound(name="encoding_damage", measure="encoding_damage", at_most=0.001),
     Bound(name="lost_letters", measure="lost_letters", at_most=0.01),
@@ -182,7 +186,7 @@ _CODE = Profile(
         Bound(name="encoding_damage", measure="encoding_damage", at_most=0.005),
         Marker(
             name="generated",
-            pattern=r"(?:auto-?|automatically |is )generated\b.{0,80}(?:do not|don't) (?:edit|modify)|@generated\b",
+            pattern=r"(?:(?:auto-?|automatically |is )generated\b.{0,80}(?:do not|don't) (?:edit|modify)|@generated\b)",
             within=1_500,
         ),
         Bound(name="alphanumeric", measure="alphanumeric", at_least=0.25),

@@ -1,21 +1,21 @@
 """Running a profile over one part of a corpus."""
 
-import itertools
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from assets.cleaning.languages import DECLARED_SHARE
-from assets.cleaning.personal import mask_emails, mask_identity_codes
-from assets.cleaning.profiles import Profile
-from assets.cleaning.steps import Languages
+from assets.cleaning.profiles import EXCERPT_MASKS, Profile
+from assets.cleaning.texts import Documents, Languages, Texts
+from assets.engine import map_rows
 from assets.lake.documents import document_schema
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 EXCERPT = 500
-COUNTS = ("masked_emails", "masked_identity_codes", "lines_removed")
 
 
 @dataclass(frozen=True)
@@ -35,35 +35,36 @@ def removed_schema() -> "pa.Schema":
 
 
 def clean(part: "pa.Table", profile: Profile, languages: Languages) -> Cleaned:
-    """Run a profile over a table of documents (``document_schema``)."""
+    """Run a profile over a table of documents (``document_schema``), on the data engine's workers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
-    counts.update({f"removed_{test.name}": 0 for test in profile.tests})
-    counts.update(documents=0, characters=0)
-    counts["documents_in"] = part.num_rows
-    counts["characters_in"] = _characters(part, languages)
-    if not part.num_rows:
-        return Cleaned(part, removed_schema().empty_table(), counts)
-    edited = _edit(part, profile, languages)
-    for name in COUNTS:
-        counts[name] = pc.sum(edited[name]).as_py()
+    function = partial(clean_slice, profile=profile, languages=languages)
+    done = map_rows(part.select([*languages.columns, "license"]), function, _slice_schema(profile, languages))
     changed = part
     for column in languages.columns:
         place = changed.schema.get_field_index(column)
-        changed = changed.set_column(place, changed.schema.field(column), edited[column])
-    reasons = _reasons(edited, profile, languages)
-    counts.update(f"removed_{reason}" for reason in reasons if reason)
-    reason = pa.array(reasons, pa.large_string())
-    kept = changed.filter(pc.is_null(reason)).cast(document_schema()).combine_chunks()
-    gone = part.filter(pc.is_valid(reason))
-    removed = pa.Table.from_arrays(
-        [gone["id"], pc.drop_null(reason), _excerpts(gone, languages)], schema=removed_schema()
+        changed = changed.set_column(place, changed.schema.field(column), done[column])
+    stays = pc.is_null(done["reason"])
+    kept = changed.filter(stays).cast(document_schema()).combine_chunks()
+    gone = done.filter(pc.invert(stays))
+    ids = part.filter(pc.invert(stays))["id"]
+    removed = pa.Table.from_arrays([ids, gone["reason"], gone["excerpt"]], schema=removed_schema()).combine_chunks()
+    counts: Counter[str] = Counter({name: pc.sum(done[name]).as_py() or 0 for name in count_names(profile)})
+    counts.update({f"removed_{test.name}": 0 for test in profile.tests})
+    counts.update(f"removed_{reason}" for reason in gone["reason"].to_pylist())
+    counts.update(
+        documents_in=part.num_rows,
+        characters_in=_characters(part, languages),
+        documents=kept.num_rows,
+        characters=_characters(kept, languages),
     )
-    counts["documents"] = kept.num_rows
-    counts["characters"] = _characters(kept, languages)
-    return Cleaned(kept, removed.combine_chunks(), counts)
+    return Cleaned(kept, removed, counts)
+
+
+def count_names(profile: Profile) -> list[str]:
+    """What the edits of a profile count."""
+    return list(dict.fromkeys(name for edit in profile.edits for name in edit.counts))
 
 
 def _characters(table: "pa.Table", languages: Languages) -> int:
@@ -72,57 +73,69 @@ def _characters(table: "pa.Table", languages: Languages) -> int:
     return sum(pc.sum(pc.utf8_length(table[column])).as_py() or 0 for column in languages.columns)
 
 
-def _edit(part: "pa.Table", profile: Profile, languages: Languages) -> "pa.Table":
-    """The texts after all edits, in the order of the part, with what the edits counted by document."""
-    import daft
+def _slice_schema(profile: Profile, languages: Languages) -> "pa.Schema":
     import pyarrow as pa
-    from daft import lit
 
-    columns = languages.columns
-    table = part.select([*columns, "license"]).append_column("_row", pa.array(range(part.num_rows), pa.int64()))
-    frame = daft.from_arrow(table)
-    frame = frame.with_columns({name: lit(0).cast("int64") for name in COUNTS} | {DECLARED_SHARE: lit(1.0)})
-    for edit in profile.edits:
-        for column, language in columns.items():
-            frame = edit.apply(frame, column, language)
-    return frame.to_arrow().sort_by("_row").combine_chunks()
+    strings = [*languages.columns, "reason", "excerpt"]
+    return pa.schema([(n, pa.large_string()) for n in strings] + [(n, pa.int64()) for n in count_names(profile)])
 
 
-def _reasons(edited: "pa.Table", profile: Profile, languages: Languages) -> list[str | None]:
-    """The first test that each document fails, None where it passes all."""
-    import daft
-    import pyarrow.compute as pc
+def clean_slice(rows: "pa.Table", profile: Profile, languages: Languages) -> "pa.Table":
+    """One row for each document: its columns of text after the edits, its reason and excerpt where it goes (else null),
+    and what the edits counted.
+    """
+    import pyarrow as pa
 
-    reasons: list[str | None] = [None] * edited.num_rows
-    left = edited
-    for _, group in itertools.groupby(profile.tests, key=lambda test: test.costly):
-        tests = list(group)
-        if not left.num_rows:
-            break
-        frame = daft.from_arrow(left)
-        verdicts = frame.select("_row", *(test.fails(languages).alias(test.name) for test in tests)).to_arrow()
-        failed = set()
+    documents, counts = edit(Documents.of(rows, languages), profile)
+    reasons = [found[0] if found else None for found in judge(documents, profile)]
+    before = [rows[column].to_pylist() for column in languages.columns]
+    excerpts = [_excerpt([side[place] for side in before]) if reason else None for place, reason in enumerate(reasons)]
+    columns = [side.column for side in documents.sides.values()]
+    arrays = [*columns, pa.array(reasons, pa.large_string()), pa.array(excerpts, pa.large_string())]
+    arrays += [pa.array(counts[name], pa.int64()) for name in count_names(profile)]
+    return pa.Table.from_arrays(arrays, schema=_slice_schema(profile, languages))
+
+
+def edit(documents: Documents, profile: Profile) -> "tuple[Documents, dict[str, np.ndarray]]":
+    """The documents after the edits of a profile, and what these counted: int64 [documents] by name."""
+    import numpy as np
+
+    counts = {name: np.zeros(len(documents), np.int64) for name in count_names(profile)}
+    for step in profile.edits:
+        for name, side in documents.sides.items():
+            edited = step.apply(side)
+            if edited.column is not side.column:
+                documents.sides[name] = Texts(edited.column, side.language)
+            documents.facts.update(edited.facts)
+            for counted, values in edited.counts.items():
+                counts[counted] += values
+    return documents, counts
+
+
+def judge(documents: Documents, profile: Profile, every: bool = False) -> list[list[str]]:
+    """The names of the tests that each document fails: the first one, or with ``every`` all of them, in their order."""
+    import numpy as np
+
+    failed: list[list[str]] = [[] for _ in range(len(documents))]
+    places = np.arange(len(documents))
+    left = documents
+    for _, tests in groupby(profile.tests, key=lambda test: test.costly):
         for test in tests:
-            for row in verdicts.filter(verdicts[test.name])["_row"].to_pylist():
-                reasons[row] = reasons[row] or test.name
-                failed.add(row)
-        if failed:
-            left = left.filter(pc.invert(pc.is_in(left["_row"], pc.cast(sorted(failed), "int64"))))
-    return reasons
+            for place in places[test.fails(left)].tolist():
+                if every or not failed[place]:
+                    failed[place].append(test.name)
+        if not every:
+            stays = np.array([not failed[place] for place in places.tolist()], bool)
+            if not stays.all():
+                rows = np.flatnonzero(stays)
+                left, places = left.take(rows), places[rows]
+    return failed
 
 
-def _excerpts(gone: "pa.Table", languages: Languages) -> "pa.Array":
-    """The first characters of removed documents, both sides of a pair, personal data masked whatever the profile."""
-    import daft
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from daft import col
-
-    if not gone.num_rows:
-        return pa.array([], pa.large_string())
+def _excerpt(sides: list[str]) -> str:
+    """How a removed document began, both sides of a pair, personal data masked whatever the profile."""
     # Cut after masking, so that no address stands half in the excerpt.
-    sides = [pc.utf8_slice_codeunits(gone[column], 0, 2 * EXCERPT) for column in languages.columns]
-    text = pc.binary_join_element_wise(*sides, pa.scalar("\n", pa.large_string()))
-    table = pa.table({"row": pa.array(range(gone.num_rows), pa.int64()), "text": text})
-    masked = daft.from_arrow(table).with_column("text", mask_emails(col("text"))).to_arrow().sort_by("row")
-    return pa.array([mask_identity_codes(t)[0][:EXCERPT] for t in masked["text"].to_pylist()], pa.large_string())
+    text = "\n".join(side[: 2 * EXCERPT] for side in sides)
+    for mask in EXCERPT_MASKS:
+        text = mask.mask(text)[0]
+    return text[:EXCERPT]

@@ -8,6 +8,8 @@ from assets.stage import Plot, Shown, Table
 
 SAMPLE = 3
 CHARACTERS = 300
+EDITED = ("masked_", "lines_", "repaired_", "stripped_")
+"""How the names begin of what edits count."""
 
 
 def reasons(manifest: Manifest) -> dict[str, int]:
@@ -30,7 +32,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     shown: dict[str, Shown] = {
         "documents": manifest.counts["documents"],
         "removed_share": round(sum(found.values()) / documents, 4),
-        **{name: manifest.counts[name] for name in ("masked_emails", "masked_identity_codes", "lines_removed")},
+        **{name: n for name, n in sorted(manifest.counts.items()) if name.startswith(EDITED)},
         "reasons": Table(rows),
     }
     occurred = {reason: float(n) for reason, n in found.items() if n}

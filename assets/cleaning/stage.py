@@ -7,7 +7,7 @@ from assets.cleaning import gate
 from assets.cleaning.profiles import profile_of
 from assets.cleaning.run import clean
 from assets.cleaning.show import show
-from assets.cleaning.steps import Languages
+from assets.cleaning.texts import Languages
 from assets.lake.documents import part_path, read_parts, write_table
 from assets.recipe.catalog import Catalog
 from assets.recipe.data import Source
@@ -57,12 +57,15 @@ STAGE = Stage(
     inputs=lambda catalog, key: [("raw_corpus", key)],
     config=config,
     code=(
+        "assets.cleaning.texts",
+        "assets.cleaning.measures",
         "assets.cleaning.steps",
         "assets.cleaning.personal",
         "assets.cleaning.languages",
         "assets.cleaning.pairs",
         "assets.cleaning.profiles",
         "assets.cleaning.run",
+        "assets.engine",
         "assets.corpora.language",
         "assets.lake.documents",
     ),

@@ -1,44 +1,34 @@
 """What a cleaning step is, and the steps that look at a text as a whole.
 
-An edit changes texts and counts what it did; a test says which documents go, and its name is their reason. Steps are
-built of Daft expressions, so a profile runs on any of Daft's engines.
+An edit changes texts and counts what it did; a test says which documents go, and its name is their reason. Both work on a
+slice of documents at a time and judge each document by itself, so that slices can be shared among workers.
 """
 
 import re
 import unicodedata
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
+from assets.cleaning.measures import MEASURES
+from assets.cleaning.texts import Documents, Texts
 from assets.recipe.base import Config
 
 if TYPE_CHECKING:
-    from daft import DataFrame, Expression
-
-# What cannot be text: controls other than tab and line feed, soft hyphens, invisible marks, non-characters.
-# Joiners (U+200C, U+200D) stay: scripts and emoji need them.
-CONTROLS = (
-    r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u{ad}\u{200b}\u{200e}\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{feff}"
-    r"\u{fff9}-\u{fffb}\p{Noncharacter_Code_Point}]"
-)
-LINE_ENDS = r"\r\n?|[\x0c\u{85}\u{2028}\u{2029}]"
-SPACES = r"[\u{a0}\u{1680}\u{2000}-\u{200a}\u{202f}\u{205f}\u{3000}]"
+    import numpy as np
+    import pyarrow as pa
 
 
-@dataclass(frozen=True)
-class Languages:
-    """Declared languages: of the column ``text``, and of ``translation`` where documents are pairs."""
+@dataclass
+class Edited:
+    """What an edit made: the new column (the same object where nothing changed), and by name what it counted (int64) and
+    what it leaves for tests to know; a value for each text.
+    """
 
-    text: str
-    translation: str | None = None
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """The columns that hold text, with their languages."""
-        return {"text": self.text} | ({"translation": self.translation} if self.translation else {})
+    column: "pa.Array"
+    counts: "dict[str, np.ndarray]" = field(default_factory=dict)
+    facts: "dict[str, np.ndarray]" = field(default_factory=dict)
 
 
 class Step(Config):
@@ -48,14 +38,14 @@ class Step(Config):
 
 
 class Edit(Step):
-    """Changes the text of a column. What it counts, by document, it adds to the columns that ``counts`` names."""
+    """Changes texts. ``counts`` names what it counts; the sums are in the manifest."""
 
     @property
     def counts(self) -> tuple[str, ...]:
         return ()
 
-    def apply(self, frame: "DataFrame", column: str, language: str) -> "DataFrame":
-        """The frame with ``column``, whose declared language is ``language``, edited."""
+    def apply(self, texts: Texts) -> Edited:
+        """The texts edited."""
         raise NotImplementedError
 
 
@@ -63,65 +53,69 @@ class Test(Step):
     """Says which documents go. A costly one runs on the documents only that passed every test before it."""
 
     __test__ = False  # no test of pytest's
+    costly: ClassVar[bool] = False
 
-    @property
-    def costly(self) -> bool:
-        return False
-
-    def fails(self, languages: Languages) -> "Expression":
-        """True for a document that has to go."""
+    def fails(self, documents: Documents) -> "np.ndarray":
+        """True for a document that has to go: bool [documents]."""
         raise NotImplementedError
-
-
-def of_texts(function: Callable[[list[str]], list[float]], text: "Expression") -> "Expression":
-    """A number for each text, computed in Python over a batch. An expression may hold one of them only (Daft 0.7)."""
-    import daft
-    import pyarrow as pa
-
-    @daft.func.batch(return_dtype=daft.DataType.float64())
-    def numbers(series: daft.Series) -> pa.Array:
-        return pa.array(function(series.to_pylist()), pa.float64())
-
-    expression: daft.Expression = numbers(text)
-    return expression
-
-
-def edited(text: "Expression", candidates: str, edit: Callable[[str], tuple[str, int]]) -> "Expression":
-    """Texts edited in Python, as a struct of ``text`` and ``found``.
-
-    Those that do not match ``candidates``, a regular expression of RE2, stay as they are.
-    """
-    import daft
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from daft import DataType
-
-    @daft.func.batch(return_dtype=DataType.struct({"text": DataType.string(), "found": DataType.int64()}))
-    def apply(series: daft.Series) -> pa.Array:
-        texts = series.to_arrow()
-        found = [0] * len(texts)
-        rows = pc.indices_nonzero(pc.match_substring_regex(texts, candidates)).to_pylist()
-        if rows:
-            changed = texts.to_pylist()
-            for row in rows:
-                changed[row], found[row] = edit(changed[row])
-            texts = pa.array(changed, pa.large_string())
-        return pa.StructArray.from_arrays([texts, pa.array(found, pa.int64())], ["text", "found"])
-
-    expression: daft.Expression = apply(text)
-    return expression
 
 
 # Edits
 
+
+class Mask(Edit):
+    """Replaces what must not be in a text by a fixed string, and counts as ``masked_`` and its name how often.
+
+    ``mask`` is asked about the texts only that match ``candidates``, a pattern of RE2.
+    """
+
+    candidates: ClassVar[str]
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        return (f"masked_{self.name}",)
+
+    def mask(self, text: str) -> tuple[str, int]:
+        """The text with its masks, and how many were put in."""
+        raise NotImplementedError
+
+    def apply(self, texts: Texts) -> Edited:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = np.zeros(len(texts), np.int64)
+        rows = pc.indices_nonzero(pc.match_substring_regex(texts.column, self.candidates)).to_pylist()
+        changed = texts.strings.copy() if rows else []
+        for row in rows:
+            changed[row], found[row] = self.mask(changed[row])
+        column = pa.array(changed, pa.large_string()) if found.any() else texts.column
+        return Edited(column, {self.counts[0]: found})
+
+
+# What cannot be text: controls other than tab and line feed, soft hyphens, invisible marks, non-characters.
+# Joiners (U+200C, U+200D) stay: scripts and emoji need them.
+_CONTROLS = (
+    r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{feff}"
+    r"\x{fff9}-\x{fffb}\x{fdd0}-\x{fdef}"
+    + "".join(rf"\x{{{plane:x}fffe}}\x{{{plane:x}ffff}}" for plane in range(1, 17))
+    + r"\x{fffe}\x{ffff}]"
+)
+_LINE_ENDS = r"\r\n?|[\x0c\x{85}\x{2028}\x{2029}]"
+_SPACES = r"[\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"
 # Marks, and the letters beside Hangul that composition replaces. pyarrow's own utf8_normalize decomposes for NFC too.
 _NOT_COMPOSED = (
     r"[\p{M}\x{0340}-\x{0345}\x{0374}\x{037e}\x{0387}\x{1100}-\x{11ff}\x{1f00}-\x{1fff}\x{2126}\x{212a}\x{212b}]"
 )
 
 
-def _composed(text: str) -> tuple[str, int]:
-    return unicodedata.normalize("NFC", text), 0
+def replaced(column: "pa.Array", pattern: str, replacement: str) -> "pa.Array":
+    """Texts with every match of a pattern of RE2 replaced; the same object where none matches."""
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring_regex(column, pattern)).as_py():
+        return column
+    return pc.replace_substring_regex(column, pattern, replacement)
 
 
 class Characters(Edit):
@@ -130,15 +124,23 @@ class Characters(Edit):
     name: str = "characters"
     prose: bool = True
 
-    def apply(self, frame: "DataFrame", column: str, language: str) -> "DataFrame":
-        from daft import col
-        from daft.functions import get, regexp_replace
+    def apply(self, texts: Texts) -> Edited:
+        column = replaced(replaced(texts.column, _LINE_ENDS, "\n"), _CONTROLS, "")
+        return Edited(_composed(replaced(column, _SPACES, " ")) if self.prose else column)
 
-        text = regexp_replace(regexp_replace(col(column), LINE_ENDS, "\n"), CONTROLS, "")
-        frame = frame.with_column(column, regexp_replace(text, SPACES, " ") if self.prose else text)
-        if not self.prose:
-            return frame
-        return frame.with_column(column, get(edited(col(column), _NOT_COMPOSED, _composed), "text"))
+
+def _composed(column: "pa.Array") -> "pa.Array":
+    """Texts in NFC."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = pc.indices_nonzero(pc.match_substring_regex(column, _NOT_COMPOSED)).to_pylist()
+    if not rows:
+        return column
+    texts = column.to_pylist()
+    for row in rows:
+        texts[row] = unicodedata.normalize("NFC", texts[row])
+    return pa.array(texts, pa.large_string())
 
 
 class Spacing(Edit):
@@ -146,134 +148,10 @@ class Spacing(Edit):
 
     name: str = "spacing"
 
-    def apply(self, frame: "DataFrame", column: str, language: str) -> "DataFrame":
-        from daft import col
-        from daft.functions import regexp_replace
-
-        text = regexp_replace(col(column), r"[ \t]+(\n|$)", "$1")
-        text = regexp_replace(text, r"\n{3,}", "\n\n")
-        return frame.with_column(column, regexp_replace(text, r"^\n+|\n+$", ""))
-
-
-# Measures. The ones named as FinGPT names them have its definitions (filter_jsonl.py of TurkuNLP/finngen-tools).
-
-_LETTER = "a-zA-ZåäöÅÄÖ"
-_WORD = r"\b(?:[A-ZÅÄÖ][a-zåäö]{1,}|[a-zåäö]{2,})\b"
-_ANY_WORD = r"\p{L}{2,}"
-_SHORT_WORD = rf"\b[{_LETTER}]\b"
-_TOKEN = re.compile(r"[^\W\d_]+|\S")
-# A letter lost to "?" (code page without ä) or to the national variants of 7-bit ASCII ({ | } for ä ö å).
-_LOST_LETTER = r"\p{L}[?{|}]+\p{Ll}"
-# UTF-8 read as Latin-1 or Windows-1252, once or twice, and characters that were lost for good.
-_DAMAGE = r"\u{fffd}|Ã[\u{80}-\u{c2}¶…„\u{2013}ƒ]|Â[\u{a0}-\u{bf}]|â€|&[a-zA-Z]{4,6};"
-
-
-def _share(pattern: str) -> "Callable[[Expression], Expression]":
-    """Matches of ``pattern`` per character."""
-
-    def measure(text: "Expression") -> "Expression":
-        from daft import lit
-        from daft.functions import clip, length, regexp_count
-
-        return regexp_count(text, pattern) / clip(length(text), min=lit(1))
-
-    return measure
-
-
-def _count(pattern: str) -> "Callable[[Expression], Expression]":
-    def measure(text: "Expression") -> "Expression":
-        from daft.functions import regexp_count
-
-        return regexp_count(text, pattern).cast("float64")
-
-    return measure
-
-
-def _characters(text: "Expression") -> "Expression":
-    from daft.functions import length
-
-    return length(text).cast("float64")
-
-
-def _short_words(text: "Expression") -> "Expression":
-    from daft import lit
-    from daft.functions import clip, regexp_count
-
-    short, words = regexp_count(text, _SHORT_WORD), regexp_count(text, _WORD)
-    return short / clip(short + words, min=lit(1))
-
-
-def _words_per_paragraph(text: "Expression") -> "Expression":
-    from daft.functions import regexp_count
-
-    return regexp_count(text, _WORD) / (regexp_count(text, r"\n[ \t]*\n") + 1)
-
-
-def _words_per_line(text: "Expression") -> "Expression":
-    from daft.functions import regexp_count
-
-    return regexp_count(text, _ANY_WORD) / (regexp_count(text, r"\n+") + 1)
-
-
-def _type_token(texts: list[str]) -> list[float]:
-    tokens = (_TOKEN.findall(text) for text in texts)
-    return [len(set(t)) / max(len(t), 1) for t in tokens]
-
-
-def _repeated_lines(texts: list[str]) -> list[float]:
-    """Share of the characters that stand in lines which stood in the same document before."""
-    shares = []
-    for text in texts:
-        lines = [line for line in (raw.strip() for raw in text.split("\n")) if line]
-        total = sum(map(len, lines))
-        shares.append(1 - sum(map(len, set(lines))) / total if total else 0.0)
-    return shares
-
-
-def _compression(texts: list[str]) -> list[float]:
-    """Bytes per byte of zlib's fastest compression, 1 for texts under 500 bytes: running text has 2 to 3."""
-    raws = (text.encode() for text in texts)
-    return [len(raw) / len(zlib.compress(raw, 1)) if len(raw) >= 500 else 1.0 for raw in raws]
-
-
-def _longest_line(texts: list[str]) -> list[float]:
-    return [float(max(map(len, text.split("\n")))) for text in texts]
-
-
-def _mean_line(texts: list[str]) -> list[float]:
-    """Mean length of the lines that are not empty, in characters."""
-    means = []
-    for text in texts:
-        lines = [len(line) for line in text.split("\n") if line.strip()]
-        means.append(sum(lines) / max(len(lines), 1))
-    return means
-
-
-MEASURES: "dict[str, Callable[[Expression], Expression]]" = {
-    "characters": _characters,
-    "words": _count(_ANY_WORD),
-    "min-words": _count(_WORD),
-    "avg-len": _words_per_paragraph,
-    "digit-ratio": _share(r"[0-9]"),
-    "upper-ratio": _share(r"\p{Lu}"),
-    "punct-ratio": _share(r"[!-/:-@\[-`{-~]"),
-    "foreign-ratio": _share(rf"[\p{{L}}--[{_LETTER}]]"),
-    "short-ratio": _short_words,
-    "words_per_line": _words_per_line,
-    "alphanumeric": _share(r"[\p{L}\p{N}]"),
-    "lost_letters": _share(_LOST_LETTER),
-    "encoding_damage": _share(_DAMAGE),
-}
-"""Measures of a text that are Daft expressions. Ratios are per character, lengths in characters."""
-
-COSTLY_MEASURES: dict[str, Callable[[list[str]], list[float]]] = {
-    "type-token": _type_token,
-    "repeated_lines": _repeated_lines,
-    "compression": _compression,
-    "longest_line": _longest_line,
-    "mean_line": _mean_line,
-}
-"""Measures that need Python."""
+    def apply(self, texts: Texts) -> Edited:
+        column = replaced(texts.column, r"[ \t]+(\n|$)", r"\1")
+        column = replaced(column, r"\n{3,}", "\n\n")
+        return Edited(replaced(column, r"^\n+|\n+$", ""))
 
 
 # Tests
@@ -284,14 +162,10 @@ class Empty(Test):
 
     name: str = "empty"
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col, lit
-        from daft.functions import regexp
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
-        fails = lit(False)
-        for column in languages.columns:
-            fails = fails | ~regexp(col(column), r"\S")
-        return fails
+        return np.logical_or.reduce([[not text.strip() for text in side.strings] for side in documents.sides.values()])
 
 
 class Bound(Test):
@@ -303,23 +177,15 @@ class Bound(Test):
 
     @model_validator(mode="after")
     def _measurable(self) -> "Bound":
-        known = [*MEASURES, *COSTLY_MEASURES]
-        if self.measure not in known:
-            raise ValueError(f"there is no measure {self.measure!r}; the measures are {', '.join(known)}")
+        if self.measure not in MEASURES:
+            raise ValueError(f"there is no measure {self.measure!r}; the measures are {', '.join(MEASURES)}")
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("give exactly one of at_least and at_most")
         return self
 
-    @property
-    def costly(self) -> bool:
-        return self.measure in COSTLY_MEASURES
-
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col, lit
-
-        text = col("text")
-        value = of_texts(COSTLY_MEASURES[self.measure], text) if self.costly else MEASURES[self.measure](text)
-        return value < lit(self.at_least) if self.at_least is not None else value > lit(self.at_most)
+    def fails(self, documents: Documents) -> "np.ndarray":
+        value = MEASURES[self.measure](documents.text)
+        return value < self.at_least if self.at_least is not None else value > self.at_most
 
 
 class MaxRepeat(Test):
@@ -328,28 +194,24 @@ class MaxRepeat(Test):
     name: str = "max-repeat"
     repeats: int = Field(ge=1)
 
-    @property
-    def costly(self) -> bool:
-        return True
-
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col, lit
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
 
         pattern = re.compile(rf"(.{{1,3}})\1{{{self.repeats + 1}}}")
-        return of_texts(lambda texts: [float(pattern.search(text) is not None) for text in texts], col("text")) > lit(0)
+        return np.array([pattern.search(text) is not None for text in documents.text.strings], bool)
 
 
 class Marker(Test):
-    """A phrase in the first ``within`` characters, upper or lower case."""
+    """A phrase (a pattern of RE2) in the first ``within`` characters, upper or lower case."""
 
     pattern: str
     within: int = 2_000
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col
-        from daft.functions import left, regexp
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import pyarrow.compute as pc
 
-        return regexp(left(col("text"), self.within), f"(?i){self.pattern}")
+        beginnings = pc.utf8_slice_codeunits(documents.text.column, 0, self.within)
+        return _booleans(pc.match_substring_regex(beginnings, f"(?is){self.pattern}"))
 
 
 class Licence(Test):
@@ -358,8 +220,13 @@ class Licence(Test):
     name: str = "licence"
     allowed: tuple[str, ...]
 
-    def fails(self, languages: Languages) -> "Expression":
-        from daft import col
-        from daft.functions import regexp
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import pyarrow.compute as pc
 
-        return ~regexp(col("license"), f"(?i)^(?:{'|'.join(re.escape(prefix) for prefix in self.allowed)})")
+        pattern = f"(?i)^(?:{'|'.join(re.escape(prefix) for prefix in self.allowed)})"
+        return ~_booleans(pc.match_substring_regex(documents.license, pattern))
+
+
+def _booleans(array: "pa.Array") -> "np.ndarray":
+    found: np.ndarray = array.to_numpy(zero_copy_only=False)
+    return found.astype(bool)

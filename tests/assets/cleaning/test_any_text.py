@@ -11,7 +11,8 @@ from assets.cleaning.languages import ForeignLines
 from assets.cleaning.personal import Emails, IdentityCodes
 from assets.cleaning.profiles import PROFILES, Profile
 from assets.cleaning.run import clean
-from assets.cleaning.steps import Characters, Edit, Languages, Spacing
+from assets.cleaning.steps import Characters, Edit, Spacing
+from assets.cleaning.texts import Languages
 from assets.lake.documents import document_schema
 
 # Lone surrogates are no UTF-8; raw corpora hold none.

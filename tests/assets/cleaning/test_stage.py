@@ -79,7 +79,7 @@ def test_a_step_left_out_changes_the_version(cleaned: Any) -> None:
     masked = cleaned(records)
     left = cleaned(records, without=("emails",))
     assert "email@example.com" in masked.table()[0]["text"] and masked.clean.counts["masked_emails"] == 1
-    assert "matti@yritys.fi" in left.table()[0]["text"] and left.clean.counts["masked_emails"] == 0
+    assert "matti@yritys.fi" in left.table()[0]["text"] and "masked_emails" not in left.clean.counts
     assert masked.clean.version != left.clean.version
 
 

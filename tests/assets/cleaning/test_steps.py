@@ -9,7 +9,8 @@ from assets.cleaning.pairs import Identical, LengthRatio, Numbers, numbers_diffe
 from assets.cleaning.personal import Emails, IdentityCodes, mask_identity_codes
 from assets.cleaning.profiles import OPEN_LICENCES, PROFILES, Profile
 from assets.cleaning.run import clean
-from assets.cleaning.steps import Bound, Characters, Empty, Languages, Licence, Marker, MaxRepeat, Spacing, Step
+from assets.cleaning.steps import Bound, Characters, Empty, Licence, Marker, MaxRepeat, Spacing, Step
+from assets.cleaning.texts import Languages
 from assets.lake.documents import document_schema
 
 FI = "Asenna ohjelma ja avaa valikko, josta voit valita haluamasi tiedoston ja tallentaa sen uudelleen."
