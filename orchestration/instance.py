@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.lake.store import is_alive
+from assets.lake.files import is_alive
 from assets.recipe.load import PROJECT
 from orchestration.profile import home
 

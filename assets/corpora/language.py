@@ -14,15 +14,32 @@ COMPANY = ("fi", "en", "sv", "et", "de", "fr", "es", "ru", "da", "no", "nl", "it
 
 @functools.cache
 def _identifier(languages: tuple[str, ...]) -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier = _model()
     identifier.set_languages(list(languages))
     return identifier
 
 
+def _model() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    return frozenset(map(str, _model().nb_classes))
+
+
+def is_known(language: str) -> bool:
+    """Whether a language can be identified at all; of one that cannot nothing is ever said, as of code."""
+    return language in _known()
+
+
 def identify(texts: Iterable[str], declared: str, characters: int = 1_000) -> list[tuple[str, float]]:
-    """Language code and probability (0 to 1) of each text, judged by its first ``characters``."""
-    identifier = _identifier(tuple(sorted({*COMPANY, declared})))
+    """Language code and probability (0 to 1) of each text, judged by its first ``characters``.
+
+    A declared language that is not known (``is_known``) is never found.
+    """
+    identifier = _identifier(tuple(sorted({*COMPANY, declared} & _known())))
     found = (identifier.classify(text[:characters]) for text in texts)
     return [(str(language), float(probability)) for language, probability in found]

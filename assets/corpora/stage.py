@@ -9,7 +9,7 @@ from assets.corpora.documents import documents
 from assets.corpora.files import find_files
 from assets.corpora.readers import Fault
 from assets.lake import Lake, Manifest
-from assets.lake.documents import PART_ROWS, document_schema, read_parts, write_parts
+from assets.lake.documents import PART_CHARACTERS, PART_ROWS, document_schema, read_parts, write_parts
 from assets.recipe.catalog import Catalog
 from assets.stage import Shown, Stage, Table, Work
 
@@ -39,6 +39,7 @@ def make(work: Work) -> None:
     def tables() -> "Iterator[pa.Table]":
         schema = document_schema()
         rows: list[dict[str, str | None]] = []
+        size = 0
         for number, file in enumerate(files, start=1):
             work.log.info("reading file %d of %d, %s", number, len(files), file.name)
             for item in documents(work.key, source, file):
@@ -46,9 +47,10 @@ def make(work: Work) -> None:
                     faults.append(item)
                     continue
                 rows.append(item)
-                if len(rows) == PART_ROWS:
+                size += len(item["text"] or "") + len(item["translation"] or "")
+                if len(rows) == PART_ROWS or size >= PART_CHARACTERS:
                     yield pa.Table.from_pylist(rows, schema)
-                    rows = []
+                    rows, size = [], 0
         if rows:
             yield pa.Table.from_pylist(rows, schema)
 

@@ -1,8 +1,8 @@
 """Documents in the lake: their schema, and how they are read and written as Parquet parts.
 
-A version holds its documents in ``documents/part-00000.parquet`` and so on, at most ``PART_ROWS`` each, in the order of the
-source's files by name. Parts are the unit of work: each is made from one part upstream, so the bytes do not depend on how
-many workers there are.
+A version holds its documents in ``documents/part-00000.parquet`` and so on, in the order of the source's files by name.
+Parts are the unit of work and of memory: each is made from one part upstream, so the bytes do not depend on how many
+workers there are, and a stage holds one at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS = "documents"
 PART_ROWS = 50_000
+PART_CHARACTERS = 50_000_000
+"""A part ends at so many documents, or with the document that brings its text to so many characters."""
 
 
 def document_schema() -> "pa.Schema":

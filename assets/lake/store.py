@@ -7,6 +7,7 @@ writer left is removed by the next writer of that version.
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -17,12 +18,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 from pydantic import ValidationError
 
+from assets.lake.files import is_alive, patiently, upload, write_whole
 from assets.lake.fingerprint import canonical, digest_of, file_digest
 from assets.lake.identity import Identity
 from assets.lake.manifest import FileEntry, InputRef, Manifest, manifest_digest
@@ -145,7 +148,7 @@ class Lake:
 
     def _read_manifest(self, path: str) -> Manifest | None:
         try:
-            raw = self.fs.cat_file(path)
+            raw = self._read(path)
         except FileNotFoundError:
             return None
         try:
@@ -170,19 +173,23 @@ class Lake:
     def manifests(self, asset: str | None = None, partition: str | None = None) -> Iterator[Manifest]:
         """All visible versions, in order of their paths."""
         pattern = f"{self.root}/{asset or '*'}/{partition or '*'}/*/{MANIFEST}"
-        for path in sorted(self.fs.glob(pattern)):
+        for path in sorted(patiently(lambda: self.fs.glob(pattern))):
             manifest = self._read_manifest(path)
             if manifest is not None:
                 yield manifest
 
     def open_file(self, version: Manifest | InputRef, file: str) -> IO[bytes]:
-        """A version's file, open for reading bytes."""
-        stream: IO[bytes] = self.fs.open(self.path(version, file), "rb")
-        return stream
+        """A version's file, open for reading bytes; of a remote lake it is read at once."""
+        path = self.path(version, file)
+        return Path(path).open("rb") if self.is_local else io.BytesIO(self._read(path))
+
+    def _read(self, path: str) -> bytes:
+        content: bytes = patiently(lambda: self.fs.cat_file(path))
+        return content
 
     def read_json(self, version: Manifest | InputRef, file: str) -> Any:
         """A version's JSON file."""
-        return json.loads(self.fs.cat_file(self.path(version, file)))
+        return json.loads(self._read(self.path(version, file)))
 
     def local(self, version: Manifest | InputRef) -> Path:
         """A local folder with the version's files: the folder itself, or a verified copy of a remote one."""
@@ -204,15 +211,16 @@ class Lake:
             if target.is_dir():
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+            copy = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
             for entry in manifest.files:
-                file = partial / entry.path
+                file = copy / entry.path
                 file.parent.mkdir(parents=True, exist_ok=True)
-                self.fs.get_file(self.path(manifest, entry.path), str(file))
+                remote = self.path(manifest, entry.path)
+                patiently(partial(self.fs.get_file, remote, str(file)))
                 if file_digest(file) != entry.sha256:
                     raise LakeError(f"{manifest.name}/{entry.path} does not have the bytes that its manifest names.")
             with contextlib.suppress(OSError):  # another process was first: its copy is the same
-                partial.rename(target)
+                copy.rename(target)
         return root
 
     def verify(self, manifest: Manifest) -> list[str]:
@@ -278,7 +286,7 @@ class Lake:
             raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        self.fs.rm_file(f"{folder}/{WRITING}")
+        patiently(lambda: self.fs.rm_file(f"{folder}/{WRITING}"))
 
     def write_receipt(self, receipt: Receipt) -> None:
         """Write a gate's receipt next to the manifest of the version it speaks of."""
@@ -290,7 +298,7 @@ class Lake:
     def receipt(self, version: Manifest | InputRef) -> Receipt | None:
         """The receipt of a version, or None where its gate has not run."""
         try:
-            return Receipt.model_validate_json(self.fs.cat_file(self.path(version, RECEIPT)))
+            return Receipt.model_validate_json(self._read(self.path(version, RECEIPT)))
         except FileNotFoundError:
             return None
         except ValidationError as error:
@@ -321,24 +329,14 @@ class Lake:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             local.replace(target)
         else:
-            self.fs.put_file(str(local), target)
-            local.unlink()
+            upload(self.fs, local, target)
 
     def _write_whole(self, path: str, content: bytes) -> None:
         """Write a small file so that a reader sees all of it or nothing: S3 does so by itself, a folder by a rename."""
-        if not self.is_local:
-            self.fs.pipe_file(path, content)
-            return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(f"{path}.{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        if self.is_local:
+            write_whole(Path(path), content)
+        else:
+            patiently(lambda: self.fs.pipe_file(path, content))
 
     def _staging_folder(self) -> Path:
         """A new local folder for files that are being written, on the lake's own disk where it has one."""
@@ -354,22 +352,24 @@ class Lake:
 
     def _claim(self, folder: str, identity: Identity) -> None:
         """Claim a version's folder for this process, and clear what a killed writer left in it."""
-        if self.fs.exists(f"{folder}/{MANIFEST}"):
+        if patiently(lambda: self.fs.exists(f"{folder}/{MANIFEST}")):
             raise LakeError(
                 f"{identity.asset}/{identity.partition}/{identity.version} is already in the lake {self.uri}."
             )
-        marker = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+        marker = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now(), "token": uuid.uuid4().hex}
         for _ in range(2):
             self.fs.makedirs(folder, exist_ok=True)
             try:
-                self.fs.pipe_file(f"{folder}/{WRITING}", json.dumps(marker).encode(), mode="create")
+                patiently(lambda: self.fs.pipe_file(f"{folder}/{WRITING}", json.dumps(marker).encode(), mode="create"))
                 return
             except OSError:
                 # A folder says FileExistsError; S3 says that a precondition did not hold.
                 self.fs.invalidate_cache()
                 if not self.fs.exists(f"{folder}/{WRITING}"):
                     raise
-                owner = json.loads(self.fs.cat_file(f"{folder}/{WRITING}") or b"{}")
+                owner = json.loads(self._read(f"{folder}/{WRITING}") or b"{}")
+            if owner.get("token") == marker["token"]:  # an attempt was taken for failed and had been done
+                return
             if owner.get("host") != marker["host"] or is_alive(owner.get("pid", 0)):
                 raise LakeError(
                     f"{identity.asset}/{identity.partition}/{identity.version} is being written by process "
@@ -378,16 +378,3 @@ class Lake:
                 )
             self.fs.rm(folder, recursive=True)
         raise LakeError(f"{folder} could not be claimed: another writer took it twice.")
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,10 +1,13 @@
 """The lake on a real S3 server works as in a folder."""
 
 import json
+import threading
+import time
 
 import pytest
 
 from assets.lake import GateNotPassedError, Identity, Lake, LakeError
+from assets.lake.files import MULTIPART_BYTES
 from tests.conftest import passing_receipt
 from tests.servers import s3_server
 from tests.workplace import small_workplace
@@ -77,6 +80,41 @@ def test_what_was_written_is_there_after_the_server_was_killed(server, lake):
     server.kill()
     server.start()
     assert lake.verify(manifest) == []
+
+
+def test_a_large_file_goes_up_in_parts(lake):
+    manifest = write(lake, size=3 * MULTIPART_BYTES + 5)
+    # S3 puts the number of parts at the end of the ETag.
+    assert lake.fs.info(lake.path(manifest, "documents/a.bin"))["ETag"].strip('"').endswith("-4")
+    assert lake.verify(manifest) == []
+
+
+def test_a_writer_outlives_a_server_that_is_killed_and_started_again(server, lake):
+    def restart():
+        time.sleep(3)
+        server.start()
+
+    with lake.write(WHO) as out:
+        for number in range(4):
+            out.stage(f"documents/{number}.bin").write_bytes(bytes([number]) * 2_000_000)
+            if number == 2:
+                server.kill()
+                thread = threading.Thread(target=restart)
+                thread.start()
+            out.add(f"documents/{number}.bin")
+    thread.join()
+    manifest = lake.find(WHO.asset, WHO.partition, WHO.version)
+    assert len(manifest.files) == 4 and lake.verify(manifest) == []
+
+
+def test_a_reader_outlives_a_server_that_is_killed_and_started_again(server, lake):
+    manifest = write(lake, size=1_000)
+    server.kill()
+    thread = threading.Thread(target=lambda: (time.sleep(3), server.start()))
+    thread.start()
+    with lake.open_file(manifest, "documents/a.bin") as stream:
+        assert stream.read() == b"x" * 1_000
+    thread.join()
 
 
 def test_a_run_on_s3_makes_the_same_digests_as_in_a_folder(server, tmp_path, finished):
