@@ -6,8 +6,10 @@ same on either runner and for any number of workers.
 
 import os
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     import daft
@@ -21,28 +23,35 @@ PROCESS_BYTES = 16_000_000
 """From this size on worker processes are worth their start (about a second)."""
 
 
-@lru_cache(maxsize=1)
-def use(engine: str) -> None:
-    """Run on ``engine`` from now on. ``ray`` joins the cluster of ``RAY_ADDRESS``, or starts one on this machine.
+_chosen = "native"
 
-    Daft sets its runner once in a process. Raises ValueError for a name that is none of ``ENGINES``, and ImportError
-    when Ray is not installed.
+
+def choose(engine: str) -> None:
+    """Work on documents runs on ``engine`` from now on; it starts with the first work.
+
+    Raises ValueError for a name that is none of ``ENGINES``, and ImportError when Ray is not installed.
     """
+    global _chosen  # noqa: PLW0603 - Daft has one runner in a process
     if engine not in ENGINES:
         raise ValueError(f"There is no data engine {engine!r}; the data engines are: {', '.join(ENGINES)}.")
+    if engine == "ray" and find_spec("ray") is None:
+        raise ImportError(
+            "The data engine 'ray' needs Ray, which is not installed: pip install 'tokka[ray]', or take 'native'."
+        )
+    _chosen = engine
+
+
+@cache
+def _start(engine: str) -> None:
+    """Set Daft's runner. ``ray`` joins the cluster of ``RAY_ADDRESS``, or starts one on this machine's loopback."""
     import daft
 
     os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
     if engine == "native":
         daft.set_runner_native()
         return
-    try:
-        import ray
-    except ImportError:
-        raise ImportError(
-            "The data engine 'ray' needs Ray, which is not installed: pip install 'tokka[ray]', or use the data engine "
-            "'native'."
-        ) from None
+    import ray
+
     address = os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         where = {"address": address} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -50,11 +59,14 @@ def use(engine: str) -> None:
     daft.set_runner_ray(noop_if_initialized=True)
 
 
-def map_rows(table: "pa.Table", function: "Callable[[pa.Table], pa.Table]", schema: "pa.Schema") -> "pa.Table":
+def map_rows(
+    table: "pa.Table", function: "Callable[[pa.Table], pa.Table]", schema: "pa.Schema", threads: bool = False
+) -> "pa.Table":
     """What ``function`` makes of a table, slice by slice: one row for each row, in the same order.
 
     ``function`` is given a table with the columns of ``table`` and returns one with ``schema``; it is pickled to worker
-    processes, so it is a function of a module or a ``functools.partial`` of one.
+    processes, so it is a function of a module or a ``functools.partial`` of one. ``threads`` says that it works in numpy
+    or Arrow, which let other threads run, so that worker processes gain nothing.
     """
     import pyarrow as pa
     from daft import col
@@ -62,23 +74,44 @@ def map_rows(table: "pa.Table", function: "Callable[[pa.Table], pa.Table]", sche
 
     if not table.num_rows:
         return schema.empty_table()
-    mapped = _mapper(function, schema, table.nbytes)(to_struct(*(col(name) for name in table.column_names)))
+    # Ray's workers are processes already.
+    use_process = _chosen == "native" and not threads and table.nbytes >= PROCESS_BYTES
+    called = function if use_process or _chosen == "ray" else _Here(function)
+    mapped = _mapper(called, schema, use_process)(to_struct(*(col(name) for name in table.column_names)))
     rows = rows_of(frame_of(table).select(ROW, mapped.alias("_result")))
     result = rows["_result"].combine_chunks()
     flat = result.flatten() if isinstance(result, pa.StructArray) else result.chunk(0).flatten()
     return pa.Table.from_arrays([a.cast(f.type) for a, f in zip(flat, schema, strict=True)], schema=schema)
 
 
-def _mapper(function: "Callable[[pa.Table], pa.Table]", schema: "pa.Schema", size: int) -> Any:
+class _Here:
+    """A function that is called in this process: Daft pickles every function, and what goes with it would be copied."""
+
+    def __init__(self, function: "Callable[[pa.Table], pa.Table]") -> None:
+        self.function = function
+        _here[id(self)] = self
+
+    def __call__(self, rows: "pa.Table") -> "pa.Table":
+        return self.function(rows)
+
+    def __reduce__(self) -> Any:
+        return _found_here, (id(self),)
+
+
+_here: "WeakValueDictionary[int, _Here]" = WeakValueDictionary()
+
+
+def _found_here(key: int) -> _Here:
+    return _here[key]
+
+
+def _mapper(function: "Callable[[pa.Table], pa.Table]", schema: "pa.Schema", use_process: bool) -> Any:
     """The Daft function that makes a struct of ``schema`` of a struct of the columns of a table."""
     import daft
     import pyarrow as pa
     from daft import DataType
 
     fields = {field.name: DataType.from_arrow_type(field.type) for field in schema}
-
-    # Ray's workers are processes already.
-    use_process = size >= PROCESS_BYTES and daft.get_or_create_runner().name == "native"
 
     @daft.func.batch(return_dtype=DataType.struct(fields), use_process=use_process)
     def mapped(rows: daft.Series) -> pa.Array:
@@ -97,10 +130,11 @@ def frame_of(table: "pa.Table") -> "daft.DataFrame":
     import daft
     import pyarrow as pa
 
+    _start(_chosen)
     numbered = table.append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
     rows = max(1, min(table.num_rows, SLICE_BYTES * table.num_rows // max(table.nbytes, 1)))
     frame = daft.from_arrow(numbered)
-    if daft.get_or_create_runner().name == "ray":
+    if _chosen == "ray":
         frame = frame.into_partitions(min(64, -(-table.num_rows // rows)))
     return frame.into_batches(rows)
 

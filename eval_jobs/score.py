@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from assets.lake.fingerprint import code_digest, digest_of
@@ -140,6 +141,8 @@ def _read_task(lake: Lake, job: EvaluationJob, name: str, result: dict[str, Any]
         "stderr": {},
         "signatures": {},
         "items": 0,
+        "contaminated": 0,
+        "clean": {"items": 0, "metrics": {}, "stderr": {}},
         "truncated": 0,
         "expected_items": 0,
         "version": kind.VERSION,
@@ -188,7 +191,9 @@ def _score_task(name: str, rows: list[dict[str, Any]], run: "Run", result: dict[
         for metric, value in (summary.metrics | scores).items():
             if not math.isfinite(value):
                 raise ValueError(f"The metric {metric} is {value}; it must be a finite number.")
-        lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in summary.items]
+        known = set(task.contaminated)
+        records = [{**record, "contaminated": record["id"] in known} for record in summary.items]
+        lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
         (Path(run.job.output) / "items" / f"{name}.jsonl").write_text("".join(lines), "utf-8")
         result |= {
             "status": "scored",
@@ -196,11 +201,31 @@ def _score_task(name: str, rows: list[dict[str, Any]], run: "Run", result: dict[
             "stderr": summary.stderr,
             "signatures": summary.signatures,
             "items": len(samples),
+            "contaminated": sum(record["contaminated"] for record in records),
+            "clean": _clean(samples, known, summary.metrics | scores, summary.stderr, run, kind),
             "truncated": summary.truncated,
         }
     except Exception as error:
         traceback.print_exc()
         result |= {"status": "failed", "reason": _reason(error)}
+
+
+def _clean(
+    samples: list[dict[str, Any]],
+    contaminated: set[str],
+    metrics: dict[str, float],
+    stderr: dict[str, float],
+    run: "Run",
+    kind: ModuleType,
+) -> dict[str, Any]:
+    """The scores on the clean items alone, from the same answers; those on all items where all are clean."""
+    clean = [sample for sample in samples if sample["doc"]["id"] not in contaminated]
+    if len(clean) == len(samples):
+        return {"items": len(clean), "metrics": metrics, "stderr": stderr}
+    if not clean:
+        return {"items": 0, "metrics": {}, "stderr": {}}
+    summary = kind.summarise(clean, run)
+    return {"items": len(clean), "metrics": summary.metrics, "stderr": summary.stderr}
 
 
 def definition_digest(task: EvaluationTask, job: EvaluationJob) -> str:

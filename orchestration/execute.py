@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets import engine
 from assets.graph import BY_ASSET
 from assets.lake import GateNotPassedError, InputRef, Manifest
 from assets.recipe.catalog import Catalog
@@ -61,6 +62,7 @@ def ensure_version(
     if found is not None:
         return found, True
     scratch = profile.scratch(stage.asset, key, identity.version)
+    engine.choose(profile.data_engine)
     with lake.write(identity, risks) as out:
         stage.make(
             Work(

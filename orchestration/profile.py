@@ -26,18 +26,20 @@ def default_lake() -> str:
 
 
 class Profile(dg.ConfigurableResource):
-    """Lake and launcher of this deployment, as a Dagster resource."""
+    """Lake, launcher and data engine of this deployment, as a Dagster resource."""
 
     lake_uri: str
     launcher_name: str
+    data_engine: str
     scratch_folder: str
 
     @classmethod
     def from_environment(cls) -> "Profile":
-        """The profile that ``TOKKA_LAKE``, ``TOKKA_LAUNCHER`` and ``TOKKA_HOME`` describe."""
+        """The profile that ``TOKKA_LAKE``, ``TOKKA_LAUNCHER``, ``TOKKA_DATA_ENGINE`` and ``TOKKA_HOME`` describe."""
         return cls(
             lake_uri=default_lake(),
             launcher_name=os.environ.get("TOKKA_LAUNCHER", "local"),
+            data_engine=os.environ.get("TOKKA_DATA_ENGINE", "native"),
             scratch_folder=str(home() / "scratch"),
         )
 

@@ -20,7 +20,8 @@ SMALL: dict[str, Any] = {
     "description": "The whole road at its smallest.",
     "sources": {
         "small_fi": {
-            "format": "jsonl", "files": "${TOKKA_TEST_DATA}/small_fi.jsonl.gz", "language": "fi", "license": "MPL-2.0",
+            "format": "jsonl", "language": "fi", "license": "MPL-2.0",
+            "files": ["${TOKKA_TEST_DATA}/small_gnome_fi.jsonl.gz", "${TOKKA_TEST_DATA}/small_aptitude_fi.jsonl.gz"],
             "cleaning": "documentation", "pool": "small",
             "bounds": {"language_share": 0.3, "removed": 0.8, "removed_by_reason": {"mixed_language": 0.8}},
         },
@@ -111,7 +112,8 @@ def small_workplace(folder: Path) -> Workplace:
     """A workplace with the recipe ``small`` and its data."""
     place = Workplace(folder)
     place.recipe("small", SMALL)
-    place.data("small_fi", demo_rows("gnome_help_fi", 120) + demo_rows("aptitude_doc_fi", 40))
+    place.data("small_gnome_fi", demo_rows("gnome_help_fi", 120))
+    place.data("small_aptitude_fi", demo_rows("aptitude_doc_fi", 40))
     place.data("small_pairs", demo_rows("libreoffice_pairs", 1_200))
     return place
 

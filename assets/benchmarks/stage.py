@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 
@@ -11,55 +11,76 @@ from assets.corpora.files import SourceFile, find_files
 from assets.lake import Lake, Manifest
 from assets.lake.documents import read_parquet, write_table
 from assets.recipe.catalog import Catalog
+from assets.recipe.evaluation import Protected
 from assets.recipe.load import RecipeError
 from assets.stage import Shown, Stage, Table, Work
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ITEMS = "items.parquet"
 ABOUT = "benchmark.json"
 
 
 def available_files(catalog: Catalog, task: str) -> tuple[list[SourceFile], str]:
-    """The data files of a task, and where there are none, the reason."""
-    try:
-        return find_files((catalog.tasks[task].files,), f"tasks.{task}.files"), ""
-    except RecipeError as error:
-        return [], str(error)
+    """The data files of a task, and where some are missing, the reason.
+
+    A task is scored on all of its data or not at all; of a protected one what is there is better than nothing.
+    """
+    config = catalog.tasks[task]
+    files: list[SourceFile] = []
+    reasons = []
+    for pattern in config.files:
+        try:
+            files += find_files((pattern,), f"tasks.{task}.files")
+        except RecipeError as error:
+            reasons.append(str(error))
+    if reasons and not isinstance(config, Protected):
+        return [], reasons[0]
+    return (find_files(tuple(file.uri for file in files), f"tasks.{task}.files") if files else []), " ".join(reasons)
 
 
 def config(catalog: Catalog, task: str) -> dict[str, Any]:
     """What decides the items: the task and the bytes of its files, not where they lie."""
-    files, _ = available_files(catalog, task)
+    files, reason = available_files(catalog, task)
     return {
         "task": catalog.tasks[task].model_dump(mode="json", exclude={"files"}),
         "files": {f.name: f.identity for f in files},
+        "complete": not reason,
     }
 
 
-def make(work: Work) -> None:
-    """Read the items; without data, write an empty table and the reason."""
+def read_task(catalog: Catalog, task: str) -> "tuple[pa.Table, str]":
+    """The items of a task, read from its files (``read_items``), and where some are missing, the reason."""
     import pyarrow as pa
 
     from assets.benchmarks.items import read_items
 
-    task = work.catalog.tasks[work.key]
-    files, reason = available_files(work.catalog, work.key)
-    if files:
-        with tempfile.TemporaryDirectory(prefix="tokka-benchmark-") as folder:
-            paths = [Path(folder) / file.name for file in files]
-            for file, path in zip(files, paths, strict=True):
-                with fsspec.open(file.uri, "rb") as stream:
-                    path.write_bytes(stream.read())
-            items = read_items(task, paths)
-    else:
+    files, reason = available_files(catalog, task)
+    if not files:
+        return pa.table({name: pa.array([], pa.string()) for name in ("id", "text", "item")}), reason
+    with tempfile.TemporaryDirectory(prefix="tokka-benchmark-") as folder:
+        paths = [Path(folder) / file.name for file in files]
+        for file, path in zip(files, paths, strict=True):
+            with fsspec.open(file.uri, "rb") as stream:
+                path.write_bytes(stream.read())
+        return read_items(catalog.tasks[task], paths), reason
+
+
+def make(work: Work) -> None:
+    """Read the items; without data, write an empty table and the reason."""
+    files, _ = available_files(work.catalog, work.key)
+    items, reason = read_task(work.catalog, work.key)
+    if reason:
         work.log.warning("The data of %s is not at hand: %s It is reported as missing.", work.key, reason)
-        items = pa.table({name: pa.array([], pa.string()) for name in ("id", "text", "item")})
     write_table(work.out, ITEMS, items)
+    # The place where it was looked for belongs to this machine, so the version does not hold it.
+    what = "some of the data was not at hand" if files else "the data was not at hand"
     work.out.write_json(
         ABOUT,
         {
             "available": bool(files),
-            # The place where it was looked for belongs to this machine, so the version does not hold it.
-            "reason": "" if files else "the data was not at hand when this benchmark was made",
+            "reason": f"{what} when this benchmark was made" if reason else "",
             "items": items.num_rows,
             "files": {file.name: file.identity for file in files},
         },
@@ -76,7 +97,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
 STAGE = Stage(
     asset="benchmark",
     space="task",
-    description="The items of an evaluation task, by which corpora are decontaminated and checkpoints scored.",
+    description="The items of a benchmark, by which corpora are decontaminated and, unless it is protected, checkpoints scored.",
     keys=lambda catalog: list(catalog.tasks),
     inputs=lambda catalog, key: [],
     config=config,

@@ -1,18 +1,20 @@
 """Steps that judge languages: of a document, of its lines, and of the sides of a pair.
 
-pycld2 (Compact Language Detector 2, 15 MB/s) judges first; py3langid (2 MB/s) is asked where it is not sure, and before
-a line is called foreign in a language that short lines are often taken for.
+Function words judge first (``assets.cleaning.function_words``). Where they do not tell, the detectors do: pycld2 (Compact
+Language Detector 2, 15 MB/s), and py3langid (2 MB/s) where that is not sure of the declared language.
 """
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from assets.cleaning.function_words import LANGUAGES
 from assets.cleaning.steps import Edit, Edited, Test
 from assets.cleaning.texts import Documents, Texts
-from assets.corpora.language import COMPANY, identify
+from assets.corpora.language import COMPANY, identify, is_known
 from assets.recipe.base import Share
 
 if TYPE_CHECKING:
@@ -22,8 +24,21 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 # Below this score per kilobyte of its likeliest language pycld2 is often wrong about a line; running text has 700.
 _SCORE = 600
 _SECOND_OPINION = 0.7
-# Characters; shorter lines are headings, labels and names, which no language can be told of.
+# Characters; shorter lines are headings, labels and names, which no detector can tell the language of.
 MIN_LINE = 25
+# Characters; without a single function word a shorter line may be names.
+_NAMES = 60
+# Function words of another language that make a line, or lines that follow each other, foreign: at least so many, and so
+# many times those of the declared language.
+_TELLING = 3
+_TIMES = 4
+# Their share of the words; running text has 0.2 to 0.5.
+_SHARE = 0.15
+# Function words that tell the language of a document.
+_MANY = 10
+# Characters of foreign lines that follow each other; fewer are quoted.
+_QUOTED = 80
+OWN, FOREIGN, UNTOLD = 1, -1, 0
 DECLARED_SHARE = "declared_share"
 """The fact that ``ForeignLines`` leaves: see ``split_lines``."""
 
@@ -41,24 +56,30 @@ def detect(text: str) -> tuple[str, int, bool]:
 
 
 def judge(texts: Sequence[str], declared: str) -> list[bool | None]:
-    """Of each text: True where it surely is in the declared language, False where it surely is in another, else None.
-
-    What is not prose is never called foreign.
+    """What the detectors say of each text: True where it surely is in the declared language, False where it surely is in
+    another, else None. Neither detector alone calls a text foreign, and what is not prose is never called so. Where they do
+    not know the declared language, both must be sure of the same other one.
     """
+    known = is_known(declared)
     verdicts: list[bool | None] = []
-    unsure = []
+    unsure, first = [], []
     for place, text in enumerate(texts):
         language, percent, sure = detect(text)
-        verdict = language == declared if sure and percent >= 80 else None
-        if not verdict and not is_prose(text):
-            verdict = None
-        # English is what other languages are mixed with, and what pycld2 knows best.
-        elif verdict is None or (not verdict and language != "en"):
+        own = language == declared
+        verdicts.append(True if own and sure and percent >= 80 else None)
+        if not own and language != "un" and (known or sure) and is_prose(text):
             unsure.append(place)
-        verdicts.append(verdict)
-    for place, (language, probability) in zip(unsure, identify((texts[i] for i in unsure), declared), strict=True):
-        verdicts[place] = language == declared if probability >= _SECOND_OPINION else None
+            first.append(language)
+    second = identify((texts[i] for i in unsure), declared)
+    for place, one, (other, probability) in zip(unsure, first, second, strict=True):
+        if probability >= _SECOND_OPINION and (known or one == other):
+            verdicts[place] = other == declared
     return verdicts
+
+
+def _is_detected(declared: str) -> bool:
+    """Whether detectors are asked: not about a language that they take for its neighbour and that function words tell."""
+    return is_known(declared) or declared not in LANGUAGES
 
 
 def is_prose(line: str) -> bool:
@@ -70,25 +91,87 @@ def is_prose(line: str) -> bool:
     return len(words) >= 4 and sum(map(len, words)) + min(line.count(" "), len(words)) >= 0.85 * len(line)
 
 
-def split_lines(texts: Sequence[str], declared: str) -> list[tuple[str, int, float]]:
-    """Each text without its foreign lines, how many they were, and the declared language's share of what was judged.
+def is_title(line: str) -> bool:
+    """Whether a line is written like the name of something: most longer words with a capital, no stop at the end."""
+    words = [word for word in _WORD.findall(line) if len(word) > 3]
+    return not line.rstrip().endswith((".", "!", "?", ":", ",", ";")) and 2 * sum(map(str.istitle, words)) > len(words)
 
-    A line is foreign when it is prose of at least 25 characters and surely in another language. Shares are of
-    characters, 1 where no line was judged. A line that stands in many texts is judged once.
+
+def line_verdicts(texts: Texts) -> "np.ndarray":
+    """Of each line of all texts ``OWN``, ``FOREIGN`` or ``UNTOLD``: int8 [lines]. Equal lines have equal verdicts."""
+    import numpy as np
+
+    declared, counted = texts.language, texts.function_words
+    lines = [line for document in texts.lines for line in document]
+    own, other = counted.opinions(declared)
+    verdicts = np.zeros(len(lines), np.int8)
+    verdicts[(own > other) & ((own > 1) | (other == 0))] = OWN
+    if declared != "en":
+        own = own + counted.not_english()
+    telling = (other >= _TELLING) & (other >= _TIMES * own) & (other >= _SHARE * counted.words)
+    for place in np.flatnonzero(telling).tolist():
+        language, _, certain = detect(lines[place])
+        if language != declared and (certain or declared in LANGUAGES) and not is_title(lines[place]):
+            verdicts[place] = FOREIGN
+    lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+    places = np.flatnonzero((verdicts == UNTOLD) & (lengths >= MIN_LINE)).tolist() if _is_detected(declared) else []
+    unique = list(dict.fromkeys(lines[place] for place in places))
+    detected = dict(zip(unique, judge(unique, declared), strict=True))
+    may_be_foreign = ((own == 0) | (other >= 2 * own)) & ((other > 0) | (lengths >= _NAMES))
+    for place in places:
+        found = detected[lines[place]]
+        if found:
+            verdicts[place] = OWN
+        elif found is False and may_be_foreign[place] and not is_title(lines[place]):
+            verdicts[place] = FOREIGN
+    return verdicts
+
+
+def judge_runs(verdicts: "np.ndarray", function_words: "np.ndarray", declared: str, lines: list[str]) -> list[int]:
+    """The lines of a document that are foreign in company: runs of lines with none of the declared language between.
+
+    Wrapped lines are too short to be told each by itself: those that are untold, and have function words of the language
+    that the run has most of, become ``FOREIGN``, in place. Of a run with few foreign characters nothing is cut: it is a
+    quotation, a title, an example. Returns the places of the lines to cut.
     """
-    documents = [text.split("\n") for text in texts]
-    unique = list(dict.fromkeys(line for lines in documents for line in lines if len(line) >= MIN_LINE))
-    verdicts = dict(zip(unique, judge(unique, declared), strict=True))
-    all_foreign = {line for line, verdict in verdicts.items() if verdict is False}
+    cut: list[int] = []
+    for is_own, group in groupby(range(len(lines)), lambda line: verdicts[line] == OWN):
+        run = list(group)
+        if is_own or not (verdicts[run] == FOREIGN).any():
+            continue
+        counts = function_words[run]
+        own = counts[:, LANGUAGES.index(declared)] if declared in LANGUAGES else counts[:, 0] * 0
+        most = counts[:, (counts - own[:, None]).sum(axis=0).argmax()]
+        if most.sum() >= max(_TELLING, _TIMES * own.sum()):
+            for place, told, mine in zip(run, most.tolist(), own.tolist(), strict=True):
+                if told > mine:
+                    verdicts[place] = FOREIGN
+        foreign = [place for place in run if verdicts[place] == FOREIGN]
+        if sum(len(lines[place]) for place in foreign) >= _QUOTED:
+            cut += foreign
+    return cut
+
+
+def split_lines(texts: Texts) -> list[tuple[str, int, float]]:
+    """Each text without its foreign lines, how many they were, and the declared language's share of what was told.
+
+    Shares are of characters, 1 where no line was foreign. Headings, names and code are not told.
+    """
+    import numpy as np
+
+    verdicts = line_verdicts(texts)
+    bounds = texts.function_words.bounds
     result = []
-    for text, lines in zip(texts, documents, strict=True):
-        if all_foreign.isdisjoint(lines):
+    for text, lines, first, after in zip(texts.strings, texts.lines, bounds, bounds[1:], strict=False):
+        told = verdicts[first:after]
+        if not (told == FOREIGN).any():
             result.append((text, 0, 1.0))
             continue
-        kept = [line for line in lines if line not in all_foreign]
-        foreign = sum(map(len, lines)) - sum(map(len, kept))
-        own = sum(len(line) for line in kept if verdicts.get(line))
-        result.append(("\n".join(kept), len(lines) - len(kept), own / (own + foreign)))
+        cut = set(judge_runs(told, texts.function_words.function_words[first:after], texts.language, lines))
+        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+        own, foreign = lengths[told == OWN].sum(), lengths[told == FOREIGN].sum()
+        kept = "\n".join(line for place, line in enumerate(lines) if place not in cut)
+        result.append((kept, len(cut), float(own / max(own + foreign, 1))))
     return result
 
 
@@ -105,7 +188,7 @@ class ForeignLines(Edit):
         import numpy as np
         import pyarrow as pa
 
-        split = split_lines(texts.strings, texts.language)
+        split = split_lines(texts)
         removed = np.array([count for _, count, _ in split], np.int64)
         column = pa.array([text for text, _, _ in split], pa.large_string()) if removed.any() else texts.column
         return Edited(column, {"lines_removed": removed}, {DECLARED_SHARE: np.array([share for *_, share in split])})
@@ -124,7 +207,10 @@ class MixedLanguage(Test):
 
 
 class DocumentLanguage(Test):
-    """The declared language is not the one identified; where pycld2 is not sure, py3langid's probability decides."""
+    """The declared language is not the one identified: by function words where these are many and clear, else by pycld2, and
+    where that is not sure by py3langid's probability. Where the detectors do not know the declared language, both must be
+    sure of the same other one, or, where its function words are known, these alone decide.
+    """
 
     costly: ClassVar[bool] = True
     name: str = "language"
@@ -135,36 +221,44 @@ class DocumentLanguage(Test):
         import numpy as np
 
         texts, declared = documents.text.strings, documents.text.language
-        other = np.zeros(len(texts), bool)
+        counted = documents.text.function_words.by_text()
+        own, best = counted.opinions(declared)
+        sure = (own >= _MANY) & (own > 2 * best) & (own >= _SHARE * counted.words)
+        other = (best >= _MANY) & (best > own) & (declared in LANGUAGES)
         unsure = []
-        for place, text in enumerate(texts):
-            language, percent, sure = detect(text[: self.characters])
-            other[place] = language != declared
-            if not (sure and percent >= 90 and language in (declared, *COMPANY)):
-                unsure.append(place)
-        second = identify((texts[i] for i in unsure), declared, self.characters)
-        for place, (language, probability) in zip(unsure, second, strict=True):
-            other[place] = language != declared or probability < self.at_least
+        for place in np.flatnonzero(~sure & ~other & _is_detected(declared)).tolist():
+            language, percent, certain = detect(texts[place][: self.characters])
+            certain = certain and percent >= 90 and language in (declared, *COMPANY)
+            if certain and is_known(declared):
+                other[place] = language != declared
+            elif certain or is_known(declared):
+                unsure.append((place, language))
+        second = identify((texts[place] for place, _ in unsure), declared, self.characters)
+        for (place, first), (language, probability) in zip(unsure, second, strict=True):
+            if is_known(declared):
+                other[place] = language != declared or probability < self.at_least
+            else:
+                other[place] = language == first and probability >= _SECOND_OPINION
         return other
 
 
-class PairLanguage(Test):
-    """A side of a pair that is surely in another language; sides under ``characters`` are too short to tell."""
+class FunctionWords(Test):
+    """Hardly any of the declared language's function words in a text of ``words`` words: a list, a table, another language.
+    A language whose function words are not known fails no text.
+    """
 
     costly: ClassVar[bool] = True
-    name: str = "language"
-    characters: int = 40
+    name: str = "function_words"
+    at_least: Share
+    words: int = Field(20, ge=1)
 
     def fails(self, documents: Documents) -> "np.ndarray":
         import numpy as np
 
-        return np.logical_or.reduce([self._foreign(side) for side in documents.sides.values()])
-
-    def _foreign(self, side: Texts) -> "np.ndarray":
-        import numpy as np
-
-        long = np.flatnonzero(side.characters >= self.characters)
-        found = np.zeros(len(side), bool)
-        verdicts = judge([side.strings[i] for i in long.tolist()], side.language)
-        found[long] = [verdict is False for verdict in verdicts]
+        language = documents.text.language
+        if language not in LANGUAGES:
+            return np.zeros(len(documents), bool)
+        counted = documents.text.function_words.by_text()
+        own = counted.function_words[:, LANGUAGES.index(language)]
+        found: np.ndarray = (counted.words >= self.words) & (own < self.at_least * counted.words)
         return found

@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 Measure = Callable[[Texts], "np.ndarray"]
 """A number for each text: float64 [texts]."""
 
-_FINNISH_LETTER = "[a-zA-ZåäöÅÄÖ]"
+# A letter that is not Finnish: neither no letter, nor one of these.
+_FOREIGN_LETTER = r"[^\P{L}a-zA-ZåäöÅÄÖ]"
+_BLANK_LINES = re.compile(r"\n[ \t]*\n")
+# Three words and more without a full stop between, the last one with a full stop: no abbreviation, no number.
+_SENTENCE = (
+    r"\p{L}[\p{L}\p{M}]+[,;:،]?\s+[(\[\"”“»«]?\p{L}[\p{L}\p{M}]*[,;:،]?\s+[^.!?…。！？؟।]*[\p{L}\p{M})\]\"”’%]"
+    r"[.!?…。！？؟।]+[\"”’»)\]]*(?:\s|$)"
+)
 _TOKEN = re.compile(r"[^\W\d_]+|\S")
-# A letter lost to "?" (code page without ä) or to the national variants of 7-bit ASCII ({ | } for ä ö å).
-_LOST_LETTER = r"\p{L}[?{|}]+\p{Ll}"
-# UTF-8 read as Latin-1 or Windows-1252, once or twice, and characters that were lost for good.
-_DAMAGE = r"\x{fffd}|Ã[\x{80}-\x{c2}¶…„\x{2013}ƒ]|Â[\x{a0}-\x{bf}]|â€|&[a-zA-Z]{4,6};"
+# Marks that stand between letters where a letter of another code page, or none at all, was meant; braces by themselves.
+_LOST_LETTER = r"\p{L}[?¤□■¿¦§£¬°±¶¸¹²³÷×◊≈√‰†‡•„“”‹›«»€™\x{1a}]+\p{Ll}"
+_LOST_TO_BRACES = r"\p{L}[{|}]+\p{Ll}"
+_QUERY = r"\p{L}\?\p{Ll}+="
+# UTF-8 read as something else, what is left of it without its control characters, escapes of letters, and U+FFFD.
+_DAMAGE = (
+    r"\x{fffd}|Ã[\x{80}-\x{c2}¶…„\x{2013}\x{2026}ƒ‚€™]|\p{Ll}Ã|Ã\p{Ll}|Â[\x{a0}-\x{bf}]|â[€¬¢]|Ã¢|[├┬][ñÑÂÄä┤╢]|√[§∂•Ñ]|Г[¤¶]|вЂ"
+    r"|&[a-zA-Z](?:uml|ring|acute|grave|circ|tilde|cedil|lig|slash|caron);"
+    r"|\p{L}&#\d{2,4};|&#\d{2,4};\p{L}|\p{L}\\u00[c-fC-F][0-9a-fA-F]"
+)
+# The keys of JSON and the ends of elements of XML and HTML.
+_DATA = r"\"[\w.-]+\"\s*:|</[A-Za-z][\w:.-]*>"
+# Lost letters that any text may seem to have.
+_FEW = 2
 
 
 def _share(pattern: str) -> Measure:
@@ -34,9 +51,13 @@ def _share(pattern: str) -> Measure:
     return measure
 
 
-def _foreign_letters(texts: Texts) -> "np.ndarray":
-    letters = texts.count(r"\p{L}") - texts.count(_FINNISH_LETTER)
-    return letters / texts.characters.clip(min=1)
+def _lost_letters(texts: Texts) -> "np.ndarray":
+    """Marks instead of letters within words, less two, per word: 0.25 where Finnish lost its letters.
+
+    Braces, which stand in formulas too, count half. Of 20,000 healthy texts nearly all have 0, and 0.006 is the most.
+    """
+    lost = texts.count(_LOST_LETTER) - texts.count(_QUERY) + texts.count(_LOST_TO_BRACES) / 2
+    return (lost - _FEW).clip(min=0) / texts.words.clip(min=1)
 
 
 def _short_words(texts: Texts) -> "np.ndarray":
@@ -64,14 +85,19 @@ def _longest_line(texts: Texts) -> "np.ndarray":
 
 
 def _mean_line(texts: Texts) -> "np.ndarray":
-    """Mean length of the lines that are not empty."""
-    lengths = ([len(line) for line in lines if line.strip()] for lines in texts.lines)
-    return _floats(sum(each) / max(len(each), 1) for each in lengths)
+    """Mean length of the lines, empty ones too, as BigCode's filters count it."""
+    ends = texts.count(r"\n")
+    return (texts.characters - ends) / (ends + 1)
 
 
 def _repeated_lines(texts: Texts) -> "np.ndarray":
     """Share of the characters that stand in lines which stood in the same document before."""
     return _floats(map(_repeated, texts.lines))
+
+
+def _repeated_paragraphs(texts: Texts) -> "np.ndarray":
+    """The same for paragraphs, what blank lines part."""
+    return _floats(_repeated(_BLANK_LINES.split(text)) if "\n\n" in text else 0.0 for text in texts.strings)
 
 
 def _repeated(lines: list[str]) -> float:
@@ -88,20 +114,23 @@ def _floats(values: Iterable[float]) -> "np.ndarray":
 
 MEASURES: dict[str, Measure] = {
     "characters": lambda texts: texts.characters,
-    "words": lambda texts: texts.count(r"\p{L}{2,}"),
+    "words": lambda texts: texts.words,
     "min-words": lambda texts: texts.fingpt_words,
     "avg-len": _words_per_paragraph,
     "digit-ratio": _share(r"[0-9]"),
     "upper-ratio": _share(r"\p{Lu}"),
     "punct-ratio": _share(r"[!-/:-@\[-`{-~]"),
-    "foreign-ratio": _foreign_letters,
+    "foreign-ratio": _share(_FOREIGN_LETTER),
     "short-ratio": _short_words,
     "type-token": _type_token,
-    "words_per_line": lambda texts: texts.count(r"\p{L}{2,}") / (texts.count(r"\n+") + 1),
+    "words_per_line": lambda texts: texts.words / (texts.count(r"\n+") + 1),
     "alphanumeric": _share(r"[\p{L}\p{N}]"),
-    "lost_letters": _share(_LOST_LETTER),
+    "lost_letters": _lost_letters,
     "encoding_damage": _share(_DAMAGE),
+    "data_marks": lambda texts: texts.count(_DATA) / texts.words.clip(min=1),
     "repeated_lines": _repeated_lines,
+    "repeated_paragraphs": _repeated_paragraphs,
+    "sentences": lambda texts: 1000 * texts.count(_SENTENCE) / texts.characters.clip(min=1),
     "compression": _compression,
     "longest_line": _longest_line,
     "mean_line": _mean_line,

@@ -134,8 +134,11 @@ def judge(documents: Documents, profile: Profile, every: bool = False) -> list[l
 
 def _excerpt(sides: list[str]) -> str:
     """How a removed document began, both sides of a pair, personal data masked whatever the profile."""
-    # Cut after masking, so that no address stands half in the excerpt.
-    text = "\n".join(side[: 2 * EXCERPT] for side in sides)
+    # Masked before the cut, so that no address stands half in the excerpt, and after it, since half a number can be another one.
+    return _masked(_masked("\n".join(side[: 2 * EXCERPT] for side in sides))[:EXCERPT])
+
+
+def _masked(text: str) -> str:
     for mask in EXCERPT_MASKS:
         text = mask.mask(text)[0]
-    return text[:EXCERPT]
+    return text

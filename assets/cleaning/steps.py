@@ -85,12 +85,16 @@ class Mask(Edit):
         import pyarrow.compute as pc
 
         found = np.zeros(len(texts), np.int64)
-        rows = pc.indices_nonzero(pc.match_substring_regex(texts.column, self.candidates)).to_pylist()
-        changed = texts.strings.copy() if rows else []
-        for row in rows:
-            changed[row], found[row] = self.mask(changed[row])
-        column = pa.array(changed, pa.large_string()) if found.any() else texts.column
-        return Edited(column, {self.counts[0]: found})
+        matches = pc.match_substring_regex(texts.column, self.candidates)
+        rows = pc.indices_nonzero(matches)
+        if not len(rows):
+            return Edited(texts.column, {self.counts[0]: found})
+        masked = [self.mask(text) for text in texts.column.take(rows).to_pylist()]
+        found[rows.to_numpy()] = [count for _, count in masked]
+        if not found.any():
+            return Edited(texts.column, {self.counts[0]: found})
+        changed = pa.array([text for text, _ in masked], pa.large_string())
+        return Edited(pc.replace_with_mask(texts.column, matches, changed), {self.counts[0]: found})
 
 
 # What cannot be text: controls other than tab and line feed, soft hyphens, invisible marks, non-characters.

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from assets.cleaning.function_words import Counted
+    from assets.cleaning.letters import LetterWords
+
 
 # FinGPT's words and short words (filter_jsonl.py of TurkuNLP/finngen-tools).
 _FINGPT_WORD = re.compile(r"\b(?:[A-ZÅÄÖ][a-zåäö]{1,}|[a-zåäö]{2,})\b")
@@ -65,6 +68,25 @@ class Texts:
     def fingpt_short_words(self) -> "np.ndarray":
         """Words of a single letter, as FinGPT counts them: int64 [texts]."""
         return self._counts(_FINGPT_SHORT_WORD)
+
+    @cached_property
+    def words(self) -> "np.ndarray":
+        """Words of two letters and more of any script: int64 [texts]."""
+        return self.count(r"\p{L}{2,}")
+
+    @cached_property
+    def letters(self) -> "LetterWords":
+        """The texts in letters alone, their words, and the hashes of these."""
+        from assets.cleaning.letters import LetterWords
+
+        return LetterWords(self.column)
+
+    @cached_property
+    def function_words(self) -> "Counted":
+        """The function words in each line of the texts."""
+        from assets.cleaning.function_words import count_function_words
+
+        return count_function_words(self.letters)
 
     def _counts(self, pattern: re.Pattern[str]) -> "np.ndarray":
         import numpy as np

@@ -1,18 +1,19 @@
-"""Cutting the text of benchmarks out of documents."""
+"""Cutting the text of benchmarks out of documents, and what is said of it."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assets.decontamination.index import Hit, Index
-from assets.decontamination.words import composed, spans, words
+from assets.decontamination.index import Found, Held, Index
+from assets.decontamination.words import composed, folded, spans
 from assets.recipe.data import Decontamination
 
 if TYPE_CHECKING:
     import numpy as np
 
 EXCERPT = 200
+HELD = 0.5
+"""A document holds an item from this share of the words of one of its passages on (Lambert et al. 2024, Tülu 3)."""
 # As far as words go that are written together; further, the text has no white space to cut at.
 REACH = 40
 _LINE_END = re.compile(r"[^\S\n]*\n|[^\S\n]+")
@@ -20,10 +21,19 @@ _LINE_END = re.compile(r"[^\S\n]*\n|[^\S\n]+")
 
 @dataclass
 class Match:
-    """What of one item stands in a document: the words that its n-grams cover, and the beginning of them."""
+    """What of one item stands in a document: the words that its n-grams cover, the beginning of them, its passages.
+
+    The passages are those that telling n-grams cover in part.
+    """
 
     words: int
     excerpt: str
+    held: list[Held] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """How much of the best covered passage stands in the document."""
+        return max((h.share for h in self.held), default=0.0)
 
 
 @dataclass
@@ -38,36 +48,53 @@ class Cut:
 def cut_document(text: str, index: Index, common: "np.ndarray", config: Decontamination) -> Cut:
     """Cut every n-gram out of a document, with the words that touch it, and leave a line break in its place.
 
-    Cutting brings words together that stood apart, so it goes on until nothing is found. The document goes when n-grams
-    that are not ``common`` (bool [n-grams]) cover more than ``drop_share`` of its words, or when fewer than
+    Cutting brings words together that stood apart, so it goes on until nothing is found. The document goes by
+    ``config.policy``, for which the n-grams that are ``common`` (bool [n-grams]) do not count, or when fewer than
     ``min_words`` words would stay. What is cut is in NFC afterwards.
     """
     text = composed(text)
-    before = after = len(words(text))
+    places = spans(text)
+    before = len(places)
     covered = 0
     matches: dict[int, Match] = {}
-    while hits := index.hits(index.ids(text)):
+    telling: set[int] = set()
+    while len((found := index.find([folded(text)])).grams):
+        _record(matches, text, places, found, index)
+        tells = ~common[found.grams]
+        covered += int(_covered(len(places), found.places[tells], found.grams[tells], index).sum())
+        telling.update(found.grams[tells].tolist())
+        text = _without(text, places, _covered(len(places), found.places, found.grams, index))
         places = spans(text)
-        _record(matches, text, places, hits)
-        covered += int(_covered(after, (hit for hit in hits if not common[hit.gram])).sum())
-        text = _without(text, places, hits)
-        after = len(words(text))
-        if after < config.min_words or covered > config.drop_share * before:
-            return Cut(None, before - after, matches)
-    return Cut(text, before - after, matches)
+    for item, held in index.held(sorted(telling)).items():
+        matches[item].held = held
+    goes = len(places) < config.min_words or (
+        config.policy == "drop"
+        and (covered > config.drop_share * before or any(_holds(m, before, config) for m in matches.values()))
+    )
+    return Cut(None if goes and matches else text, before - len(places), matches)
 
 
-def match_pair(text: str, translation: str, index: Index) -> Cut:
+def _holds(match: Match, words: int, config: Decontamination) -> bool:
+    """Whether a document of so many words holds an item."""
+    return match.share >= HELD and sum(h.words for h in match.held) >= max(config.ngram, config.item_share * words)
+
+
+def match_pair(text: str, translation: str, index: Index, common: "np.ndarray") -> Cut:
     """A pair in which anything stands, on one side or over both, goes as a whole: cut, it would be no translation."""
     matches: dict[int, Match] = {}
+    telling: set[int] = set()
     for sides in both_orders(text, translation):
         whole = composed(sides)
-        found: dict[int, Match] = {}
-        _record(found, whole, spans(whole), index.hits(index.ids(whole)))
-        for item, match in found.items():
+        found = index.find([folded(whole)])
+        each: dict[int, Match] = {}
+        _record(each, whole, spans(whole), found, index)
+        telling.update(found.grams[~common[found.grams]].tolist())
+        for item, match in each.items():
             if item not in matches or match.words > matches[item].words:
                 matches[item] = match
-    return Cut(None, len(words(composed(f"{text}\n{translation}"))), matches)
+    for item, held in index.held(sorted(telling)).items():
+        matches[item].held = held
+    return Cut(None, len(spans(composed(f"{text}\n{translation}"))), matches)
 
 
 def both_orders(text: str, translation: str) -> tuple[str, str]:
@@ -75,17 +102,18 @@ def both_orders(text: str, translation: str) -> tuple[str, str]:
     return f"{text}\n{translation}", f"{translation}\n{text}"
 
 
-def _record(matches: dict[int, Match], text: str, places: list[tuple[int, int]], hits: Iterable[Hit]) -> None:
-    """Add the hits of one pass to ``matches``: per item, how many words are covered, and where they begin."""
+def _record(matches: dict[int, Match], text: str, places: list[tuple[int, int]], found: Found, index: Index) -> None:
+    """Add what one pass found to ``matches``: per item, how many words are covered, and where they begin."""
     covered: dict[int, list[tuple[int, int]]] = {}
-    for hit in hits:
-        for item in hit.items.tolist():
+    hits = sorted(zip(found.places.tolist(), found.grams.tolist(), strict=True))
+    for place, gram in hits:
+        end = place + index.size(gram)
+        for item in index.owners(gram):
             runs = covered.setdefault(item, [])
-            # All n-grams of an item have one size, and come in order of their places.
-            if runs and hit.place <= runs[-1][1]:
-                runs[-1] = (runs[-1][0], hit.place + hit.size)
+            if runs and place <= runs[-1][1]:
+                runs[-1] = (runs[-1][0], max(runs[-1][1], end))
             else:
-                runs.append((hit.place, hit.place + hit.size))
+                runs.append((place, end))
     for item, runs in covered.items():
         count = sum(end - start for start, end in runs)
         start, end = runs[0]
@@ -96,11 +124,11 @@ def _record(matches: dict[int, Match], text: str, places: list[tuple[int, int]],
             matches[item] = Match(count, excerpt)
 
 
-def _without(text: str, places: list[tuple[int, int]], hits: Iterable[Hit]) -> str:
-    """The text without the words of the hits and what touches them."""
+def _without(text: str, places: list[tuple[int, int]], covered: "np.ndarray") -> str:
+    """The text without the covered words and what touches them."""
     kept: list[str] = []
     end = 0
-    for start, stop in _extended(text, places, _covered(len(places), hits)):
+    for start, stop in _extended(text, places, covered):
         kept.append(_tidied(text[end:start], after_cut=end > 0).rstrip())
         end = stop
     kept.append(_tidied(text[end:], after_cut=True))
@@ -112,13 +140,13 @@ def _tidied(piece: str, after_cut: bool) -> str:
     return _LINE_END.sub("", piece, count=1) if after_cut and _LINE_END.match(piece) else piece
 
 
-def _covered(count: int, hits: Iterable[Hit]) -> "np.ndarray":
-    """Which of ``count`` words some hit covers: bool [count]."""
+def _covered(count: int, places: "np.ndarray", grams: "np.ndarray", index: Index) -> "np.ndarray":
+    """Which of ``count`` words an n-gram covers, given where they begin: bool [count]."""
     import numpy as np
 
     covered = np.zeros(count, dtype=bool)
-    for hit in hits:
-        covered[hit.place : hit.place + hit.size] = True
+    for place, gram in zip(places.tolist(), grams.tolist(), strict=True):
+        covered[place : place + index.size(gram)] = True
     return covered
 
 

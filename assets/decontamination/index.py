@@ -1,22 +1,27 @@
-"""An index of the word n-grams of benchmarks, and finding them in documents.
+"""An index of the word n-grams of benchmarks, and finding them in texts.
 
-Words become ids of the benchmarks' vocabulary (0 is any other word), n-grams 64-bit polynomials of the ids (Karp and
-Rabin 1987), looked up by binary search. Every hit is compared word by word, so that no collision of hashes counts.
+N-grams are looked up by 64-bit hashes of their words. Every hit is compared word by word, so that no collision of hashes
+counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-from assets.decontamination.words import composed, words
+from assets.benchmarks.items import PASSAGE
+from assets.decontamination.words import MULTIPLIER, WORD, folded, hashed, rolling
 from assets.recipe.data import Decontamination
 
 if TYPE_CHECKING:
     import numpy as np
 
-# Odd, so that multiplying by it loses nothing modulo 2^64 (the golden ratio in 64 bits, Knuth, TAOCP 3, section 6.4).
-MULTIPLIER = 0x9E3779B97F4A7C15
+COMMON = 10
+"""An n-gram in more items of one benchmark than this is of its template; in more documents of a source, a common phrase.
+
+Neither says anything about an item (Brown et al. 2020, appendix C, of documents): it is cut like any other, but no document
+goes for it, and no item is contaminated by it.
+"""
+BITS = 24
 
 
 class Item(NamedTuple):
@@ -26,191 +31,266 @@ class Item(NamedTuple):
     item: str
 
 
-class Hit(NamedTuple):
-    """The ``size`` words from word ``place`` on are n-gram number ``gram``, of ``items`` (as in ``Index.items``)."""
+class Found(NamedTuple):
+    """N-grams in texts, one entry each: which text, the word of it that they begin at, their number; int64 [n].
 
-    place: int
-    size: int
-    gram: int
-    items: "np.ndarray"
+    Ordered by the n-grams' size, then by text and place.
+    """
+
+    texts: "np.ndarray"
+    places: "np.ndarray"
+    grams: "np.ndarray"
+
+
+class Held(NamedTuple):
+    """How much of a passage stands in a document: words, and their share of those that n-grams beyond templates cover."""
+
+    share: float
+    words: int
 
 
 @dataclass(frozen=True)
 class Grams:
     """The distinct n-grams of ``size`` words. Over all sizes they are numbered on; here numbers begin at ``offset``.
 
-    ``hashes`` uint64 [distinct], ascending; ``words`` int32 [distinct, size], the ids of their words; the items of the
-    n-gram at place g are ``items[starts[g]:starts[g + 1]]``. ``maybe`` bool [2^bits] says by the first ``bits`` bits of
-    a hash whether it can be there at all, which spares most binary searches.
+    ``hashes`` uint64 [distinct], ascending. The n-gram at place g begins at the words ``begins[starts[g]:starts[g + 1]]``
+    (int32) of ``Index.text``; one of a template only at the first of its words.
     """
 
     size: int
     offset: int
     hashes: "np.ndarray"
-    words: "np.ndarray"
     starts: "np.ndarray"
-    items: "np.ndarray"
-    maybe: "np.ndarray"
-    bits: int
+    begins: "np.ndarray"
 
 
 @dataclass(frozen=True)
 class Index:
-    """All n-grams, by size. ``mixed`` uint64 [words + 1] is the random number that stands for a word id in a hash."""
+    """All n-grams, by size.
+
+    The items' folded texts are joined in ``text``; word w begins at character ``begins[w]`` of it. Item i has the words
+    from ``item_starts[i]`` on, passage p those from ``passage_starts[p]`` on, both with the end behind them (int64), of
+    which ``passage_words[p]`` are in some n-gram that is not of a template. ``template`` bool [n-grams]. ``unindexed``
+    counts the items without an n-gram. ``heads`` uint64, ascending, are the hashes of the first words of all n-grams, as
+    many as the shortest n-gram has; ``maybe`` bool [2^BITS] are the first bits of these, which spares most searches.
+    """
 
     items: list[Item]
-    vocabulary: dict[str, int]
-    mixed: "np.ndarray"
+    text: str
+    begins: "np.ndarray"
+    item_starts: "np.ndarray"
+    passage_starts: "np.ndarray"
+    passage_words: "np.ndarray"
     grams: list[Grams]
+    template: "np.ndarray"
     unindexed: int
+    heads: "np.ndarray"
+    maybe: "np.ndarray"
 
     @property
     def ngrams(self) -> int:
         """Number of distinct n-grams of all sizes."""
-        return sum(len(grams.hashes) for grams in self.grams)
+        return len(self.template)
 
-    def ids(self, text: str) -> "np.ndarray":
-        """The words of a text as ids: int32 [words]."""
+    def size(self, gram: int) -> int:
+        """How many words n-gram number ``gram`` has."""
+        return self._of(gram).size
+
+    def places(self, gram: int) -> "np.ndarray":
+        """The words of the items that n-gram number ``gram`` begins at: int32 [places]."""
+        grams = self._of(gram)
+        place = gram - grams.offset
+        found: np.ndarray = grams.begins[grams.starts[place] : grams.starts[place + 1]]
+        return found
+
+    def _of(self, gram: int) -> Grams:
+        return next(grams for grams in reversed(self.grams) if grams.offset <= gram)
+
+    def owners(self, gram: int) -> list[int]:
+        """The items that n-gram number ``gram`` is of, as places in ``items``; of one of a template the first."""
         import numpy as np
 
-        found = words(composed(text))
-        return np.fromiter(map(self.vocabulary.get, found, repeat(0)), dtype=np.int32, count=len(found))
+        owners: list[int] = np.unique(np.searchsorted(self.item_starts, self.places(gram), side="right") - 1).tolist()
+        return owners
 
-    def hits(self, ids: "np.ndarray") -> list[Hit]:
-        """Every n-gram that stands in a text, given by its ids; ordered by size, then place."""
-        hits = []
+    def held(self, grams: Iterable[int]) -> dict[int, list[Held]]:
+        """The passages that stand, in part, in a document that holds these n-grams, by item (place in ``items``)."""
+        import numpy as np
+
+        covered = [(self.places(g)[:, None] + np.arange(self.size(g))).ravel() for g in grams]
+        words = np.unique(np.concatenate(covered)) if covered else np.empty(0, np.int64)
+        passages, counts = np.unique(np.searchsorted(self.passage_starts, words, side="right") - 1, return_counts=True)
+        shares = counts / self.passage_words[passages]
+        owners = np.searchsorted(self.item_starts, self.passage_starts[passages], side="right") - 1
+        held: dict[int, list[Held]] = {}
+        for item, share, count in zip(owners.tolist(), shares.tolist(), counts.tolist(), strict=True):
+            held.setdefault(item, []).append(Held(share, count))
+        return held
+
+    def find(self, texts: Sequence[str]) -> Found:
+        """Every n-gram that stands in one of some ``folded`` texts."""
+        import numpy as np
+
+        joined = "\n".join(texts)
+        values, begins = hashed(joined)
+        ends = np.cumsum([len(text) + 1 for text in texts])
+        first_words = np.searchsorted(begins, ends - [len(text) + 1 for text in texts])
+        places = self._heads(values)
+        hits = [np.empty((3, 0), np.int64)]
         for grams in self.grams:
-            for place, gram in zip(*(found.tolist() for found in self._find(grams, ids)), strict=True):
-                items = grams.items[grams.starts[gram] : grams.starts[gram + 1]]
-                hits.append(Hit(place, grams.size, grams.offset + gram, items))
-        return hits
+            here = places[places <= len(values) - grams.size]
+            rolled = windows(values, here, grams.size)
+            found = np.minimum(np.searchsorted(grams.hashes, rolled), len(grams.hashes) - 1)
+            of, last = (np.searchsorted(ends, begins[word], side="right") for word in (here, here + grams.size - 1))
+            same = (grams.hashes[found] == rolled) & (of == last)
+            of, here, found = of[same], here[same], found[same] + grams.offset
+            stands = [self._stands(joined, begins, *hit) for hit in zip(here, found, strict=True)]
+            hits.append(np.stack([of, here - first_words[of], found])[:, np.array(stands, dtype=bool)])
+        return Found(*np.concatenate(hits, axis=1))
 
-    def find(self, ids: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
-        """Where n-grams begin, and their numbers: two int64 [hits]."""
+    def _heads(self, values: "np.ndarray") -> "np.ndarray":
+        """Where words begin (hashes, uint64 [words]) that some n-gram begins with: int64 [places]."""
         import numpy as np
 
-        found = [(places, grams.offset + gram) for grams in self.grams for places, gram in [self._find(grams, ids)]]
-        empty = np.empty(0, np.int64)
-        return np.concatenate([empty, *(p for p, _ in found)]), np.concatenate([empty, *(g for _, g in found)])
+        if not self.grams:
+            return np.empty(0, np.int64)
+        head = rolling(values, self.grams[0].size)
+        places = np.flatnonzero(self.maybe[head >> np.uint64(64 - BITS)])
+        found = np.minimum(np.searchsorted(self.heads, head[places]), len(self.heads) - 1)
+        at: np.ndarray = places[self.heads[found] == head[places]]
+        return at
 
-    def _find(self, grams: Grams, ids: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
-        """Places in ``ids``, and places in ``grams`` of what begins there: two int64 [hits]."""
-        import numpy as np
-
-        rolled = rolling(self.mixed[ids], grams.size)
-        places = np.flatnonzero(grams.maybe[rolled >> np.uint64(64 - grams.bits)])
-        found = np.minimum(np.searchsorted(grams.hashes, rolled[places]), len(grams.hashes) - 1)
-        same = grams.hashes[found] == rolled[places]
-        places, found = places[same], found[same]
-        same = (windows(ids, places, grams.size) == grams.words[found]).all(axis=1)
-        return places[same], found[same]
+    def _stands(self, text: str, begins: "np.ndarray", place: int, gram: int) -> bool:
+        """Whether the words of an n-gram are those of a text from word ``place`` on, whose hashes are the same."""
+        size = self.size(gram)
+        return _words(text, begins, place, size) == _words(self.text, self.begins, int(self.places(gram)[0]), size)
 
 
-def rolling(values: "np.ndarray", size: int) -> "np.ndarray":
-    """Hash of every run of ``size`` values (uint64 [n]), modulo 2^64: uint64 [n - size + 1]."""
+def _words(text: str, begins: "np.ndarray", place: int, size: int) -> list[str]:
+    """The ``size`` words of a folded text from word ``place`` on, given where its words begin."""
+    end = begins[place + size] if place + size < len(begins) else len(text)
+    return WORD.findall(text, begins[place], end)
+
+
+def windows(values: "np.ndarray", places: "np.ndarray", size: int) -> "np.ndarray":
+    """What ``rolling`` gives at some places: uint64 [places]."""
     import numpy as np
 
-    count = max(0, len(values) - size + 1)
-    rolled = np.zeros(count, dtype=np.uint64)
-    for place in range(size):
+    rolled = np.zeros(len(places), dtype=np.uint64)
+    for offset in range(size):
         rolled *= np.uint64(MULTIPLIER)
-        rolled += values[place : place + count]
+        rolled += values[places + offset]
     return rolled
 
 
-def windows(ids: "np.ndarray", places: "np.ndarray", size: int) -> "np.ndarray":
-    """The runs of ``size`` ids from each of ``places`` on: int32 [places, size]."""
-    import numpy as np
-
-    return ids[places[:, None] + np.arange(size)]
-
-
 def build_index(benchmarks: Mapping[str, Iterable[tuple[str, str]]], config: Decontamination) -> Index:
-    """Index the items, (id, text), of each benchmark.
+    """Index the items, (id, text), of each benchmark; passages of a text are parted by ``PASSAGE``.
 
-    An item of ``ngram`` words or more gives all its n-grams; a shorter one of ``min_words`` or more is one n-gram as a
-    whole; the others cannot be told from common phrases and are only counted.
+    An item of ``ngram`` words or more gives all its n-grams. A shorter one of ``min_words`` or more is one n-gram as a
+    whole, and so is a shorter passage of an item. The others cannot be told from common phrases and are only counted.
     """
     import numpy as np
 
-    vocabulary: dict[str, int] = {}
-    items: list[Item] = []
-    # By size: where n-grams begin in `stream`, and the items they are of.
-    begins: dict[int, list[np.ndarray]] = {}
-    owners: dict[int, list[np.ndarray]] = {}
-    stream: list[np.ndarray] = []
-    length = unindexed = 0
-    for benchmark, texts in benchmarks.items():
-        for item, text in texts:
-            found = words(composed(text))
-            if len(found) < min(config.min_words, config.ngram):
-                unindexed += 1
-                continue
-            size = min(config.ngram, len(found))
-            begins.setdefault(size, []).append(np.arange(length, length + len(found) - size + 1))
-            owners.setdefault(size, []).append(np.full(len(found) - size + 1, len(items), dtype=np.int32))
-            stream.append(np.array([vocabulary.setdefault(w, len(vocabulary) + 1) for w in found], dtype=np.int32))
-            items.append(Item(benchmark, item))
-            length += len(found)
-    ids = np.concatenate(stream) if stream else np.empty(0, np.int32)
-    mixed = np.random.default_rng(0).integers(0, 2**64, len(vocabulary) + 1, dtype=np.uint64)
+    items = [Item(benchmark, item) for benchmark, texts in benchmarks.items() for item, _ in texts]
+    split = [folded(text).split(PASSAGE) for texts in benchmarks.values() for _, text in texts]
+    passages = [passage for of_item in split for passage in of_item]
+    text = PASSAGE.join(passages)
+    values, begins = hashed(text)
+    characters = np.cumsum([0, *(len(passage) + 1 for passage in passages)])
+    raw = np.searchsorted(begins, characters)
+    item_starts = raw[np.cumsum([0, *map(len, split)])]
+    lengths = np.diff(item_starts)
+    shortest = min(config.min_words, config.ngram)
+    left = np.repeat(item_starts[1:], lengths) - np.arange(len(values))
+    # By size: where n-grams begin.
+    places = {config.ngram: np.flatnonzero(left >= config.ngram)}
+    for size in range(shortest, config.ngram):
+        whole = [starts[:-1][np.diff(starts) == size] for starts in (raw, item_starts)]
+        places[size] = np.unique(np.concatenate(whole))
+    of_item = np.repeat(np.arange(len(items)), lengths)
+    names = {name: number for number, name in enumerate(benchmarks)}
+    of_benchmark = np.array([names[item.benchmark] for item in items], dtype=np.int64)
     grams: list[Grams] = []
-    for size in sorted(begins):
-        offset = sum(len(g.hashes) for g in grams)
-        places, of = np.concatenate(begins[size]), np.concatenate(owners[size])
-        hashes = rolling(mixed[ids], size)[places]
-        grams.append(_grams(offset, hashes, windows(ids, places, size), of))
-    return Index(items, vocabulary, mixed, grams, unindexed)
+    templates: list[np.ndarray] = []
+    for size in sorted(size for size, at in places.items() if len(at)):
+        owners = of_item[places[size]]
+        made, template = _grams(values, places[size], size, owners, of_benchmark[owners], sum(map(len, templates)))
+        grams.append(made)
+        templates.append(template)
+    # Over each word the n-grams that tell the item, as many as begin by then less those that have ended.
+    edges = np.zeros(len(values) + 1, dtype=np.int64)
+    for made, template in zip(grams, templates, strict=True):
+        telling = made.begins[np.repeat(~template, np.diff(made.starts))]
+        edges += np.bincount(telling, minlength=len(edges)) - np.bincount(telling + made.size, minlength=len(edges))
+    told = np.append(0, np.cumsum(np.cumsum(edges[:-1]) > 0))
+    passage_starts = _long_passages(raw, item_starts, config.min_words)
+    every = np.concatenate([np.empty(0, np.int32), *(g.begins[g.starts[:-1]] for g in grams)])
+    heads = np.sort(windows(values, every, grams[0].size if grams else 0))
+    maybe = np.zeros(1 << BITS, dtype=bool)
+    maybe[heads >> np.uint64(64 - BITS)] = True
+    return Index(
+        items=items,
+        text=text,
+        begins=begins,
+        item_starts=item_starts,
+        passage_starts=passage_starts,
+        passage_words=np.diff(told[passage_starts]),
+        grams=grams,
+        template=np.concatenate([np.empty(0, bool), *templates]),
+        unindexed=int((lengths < shortest).sum()),
+        heads=heads,
+        maybe=maybe,
+    )
 
 
-def _grams(offset: int, hashes: "np.ndarray", ngrams: "np.ndarray", owners: "np.ndarray") -> Grams:
-    """The table of n-grams of one size, given by occurrence: hash, word ids [occurrences, size] and item."""
+def _grams(
+    values: "np.ndarray",
+    begins: "np.ndarray",
+    size: int,
+    items: "np.ndarray",
+    benchmarks: "np.ndarray",
+    offset: int,
+) -> "tuple[Grams, np.ndarray]":
+    """The n-grams of one size, and which are of a template, given by occurrence: first word, item and benchmark."""
     import numpy as np
 
-    size = ngrams.shape[1]
-    order = np.lexsort((owners, hashes))
-    hashes, owners, ngrams = hashes[order], owners[order], ngrams[order]
-    distinct, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    if not np.array_equal(ngrams, ngrams[first][inverse]):
-        # One of them would be left in the texts. Among n n-grams there is such a pair with a probability of n^2 / 2^65.
-        raise ValueError(f"two different {size}-word n-grams of the benchmarks have one hash; take another MULTIPLIER")
-    # An n-gram that an item holds twice is listed once.
-    fresh = np.ones(len(hashes), dtype=bool)
-    fresh[1:] = (hashes[1:] != hashes[:-1]) | (owners[1:] != owners[:-1])
-    starts = np.concatenate([[0], np.cumsum(np.bincount(inverse[fresh], minlength=len(distinct)))])
-    bits = max(12, (16 * len(distinct)).bit_length())
-    maybe = np.zeros(1 << bits, dtype=bool)
-    maybe[distinct >> np.uint64(64 - bits)] = True
-    return Grams(size, offset, distinct, ngrams[first], starts, owners[fresh], maybe, bits)
+    hashes = windows(values, begins, size)
+    order = np.argsort(hashes, kind="stable")
+    hashes, begins, items, benchmarks = hashes[order], begins[order], items[order], benchmarks[order]
+    fresh = np.append(True, hashes[1:] != hashes[:-1])
+    distinct = np.cumsum(fresh) - 1
+    first = np.flatnonzero(fresh)[distinct]
+    again = np.flatnonzero(~fresh)
+    for word in range(size):
+        if (values[begins[again] + word] != values[begins[first[again]] + word]).any():
+            # One of them would be left in the texts. Among n n-grams there is such a pair with a probability of n^2 / 2^65.
+            raise ValueError(
+                f"two different {size}-word n-grams of the benchmarks have one hash; take another MULTIPLIER"
+            )
+    owned = fresh | np.append(True, items[1:] != items[:-1])
+    # Items of a benchmark follow each other, and so do the items of an n-gram in it.
+    gram, benchmark = distinct[owned], benchmarks[owned]
+    run = np.append(True, (gram[1:] != gram[:-1]) | (benchmark[1:] != benchmark[:-1])).cumsum() - 1
+    template = np.zeros(int(fresh.sum()), dtype=bool)
+    template[gram[np.bincount(run)[run] > COMMON]] = True
+    kept = fresh | ~template[distinct]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(distinct[kept]))])
+    return Grams(size, offset, hashes[fresh], starts.astype(np.int32), begins[kept].astype(np.int32)), template
 
 
-def search(
-    texts: Sequence[str], rows: Sequence[int], index: Index, characters: int = 4_000_000
-) -> "tuple[list[int], np.ndarray]":
-    """The rows in whose texts some n-gram stands, in order, and in how many rows each n-gram does: int64 [n-grams].
+def _long_passages(starts: "np.ndarray", item_starts: "np.ndarray", min_words: int) -> "np.ndarray":
+    """Where passages begin, given those of any length: one shorter than ``min_words`` is of the one before it.
 
-    ``rows`` says which row a text is of; the texts of a row follow each other. Works on about ``characters`` at a time.
+    A short one at the beginning of an item is of the one after it.
     """
     import numpy as np
 
-    found: set[int] = set()
-    frequency = np.zeros(index.ngrams, dtype=np.int64)
-    separator = np.zeros(1, dtype=np.int32)  # the id of no indexed word, so that no n-gram goes over two texts
-    row_of = np.array(rows, dtype=np.int64)
-    start = 0
-    while start < len(texts) and index.grams:
-        chunks: list[np.ndarray] = []
-        size, end = 0, start
-        # A row is not split, so that it counts once.
-        while end < len(texts) and (size < characters or rows[end] == rows[end - 1]):
-            chunks += (index.ids(texts[end]), separator)
-            size += len(texts[end])
-            end += 1
-        ends = np.cumsum([len(chunk) for chunk in chunks])[1::2]
-        places, grams = index.find(np.concatenate(chunks))
-        hit_rows = row_of[start + np.searchsorted(ends, places, side="right")]
-        distinct = np.unique(np.stack([hit_rows, grams]), axis=1)
-        frequency += np.bincount(distinct[1], minlength=index.ngrams)
-        found.update(distinct[0].tolist())
-        start = end
-    return sorted(found), frequency
+    begins_item = set(item_starts.tolist())
+    long: list[int] = []
+    length = 0
+    for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        if start in begins_item or (length >= min_words and end - start >= min_words):
+            long.append(start)
+            length = 0
+        length += end - start
+    return np.unique(np.array([*long, *item_starts[-1:].tolist()], dtype=np.int64))

@@ -12,7 +12,16 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     import pyarrow as pa
 
     matches = read_parquet(lake, manifest, "matches.parquet")
-    names = ("documents_in", "documents", "dropped", "cut", "words_cut", "common_ngrams", "unindexed_items")
+    names = (
+        "documents_in",
+        "documents",
+        "dropped",
+        "cut",
+        "words_cut",
+        "common_ngrams",
+        "template_ngrams",
+        "unindexed_items",
+    )
     shown: dict[str, Shown] = {name: manifest.counts[name] for name in names}
     if matches.num_rows:
         found = matches.group_by("benchmark").aggregate([("document", "count_distinct"), ("item", "count_distinct")])
@@ -29,7 +38,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
         spread = range(0, matches.num_rows, max(1, matches.num_rows // SAMPLE))[:SAMPLE]
         shown["sample"] = Table(matches.take(pa.array(spread, pa.int64())).to_pylist())
     benchmarks = [ref for ref in manifest.inputs if ref.asset == "benchmark"]
-    missing = [ref.partition for ref in benchmarks if not lake.read_json(ref, "benchmark.json")["available"]]
+    missing = [ref.partition for ref in benchmarks if lake.read_json(ref, "benchmark.json")["reason"]]
     if missing:
         shown["benchmarks_missing"] = ", ".join(missing)
     return shown

@@ -1,17 +1,23 @@
-"""The gate of deduplicated_corpus: every document is kept or removed, as it was, and no exact duplicate is left."""
+"""The gate of deduplicated_corpus: every document is kept or removed, as it was or trimmed, and no exact duplicate is left."""
 
-import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from assets.dedup.text import normalise
+from assets import engine
+from assets.dedup.duplicates_gate import KINDS as POOL_KINDS
+from assets.dedup.duplicates_gate import occurrences
+from assets.dedup.text import digested, replaced
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.lake.documents import document_schema, read_parts
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from great_expectations.expectations import Expectation
+
+KINDS = (*POOL_KINDS, "lines")
 
 
 def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
@@ -20,44 +26,108 @@ def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
 
 def profile(version: Profiled) -> list[Row]:
     """One row, recounted from the files of this version and of the clean corpus, part by part."""
+    import numpy as np
     import pyarrow.compute as pc
 
-    manifest, lake, counts = version.manifest, version.lake, version.manifest.counts
-    clean = version.input("clean_corpus")
-    row: Row = dict.fromkeys(
-        ("documents_in", "documents", "removed", "lost_or_changed", "schema_differs", "left_duplicates"), 0
-    )
-    if len(clean.under("documents")) != len(manifest.under("documents")):
-        raise ValueError("the parts of the corpus are not as many as those of the clean corpus that it was made from")
-    seen_ids: set[str] = set()
-    seen_texts: set[bytes] = set()
-    ids = 0
-    parts = zip(
-        read_parts(lake, clean), read_parts(lake, manifest), read_parts(lake, manifest, folder="removed"), strict=True
-    )
-    for before, kept, removed in parts:
+    counts = version.manifest.counts
+    names = ("documents_in", "documents", "removed", "lost_or_changed", "schema_differs", "trimmed", "trimmed_lines")
+    row: Row = dict.fromkeys(names, 0)
+    kinds = dict.fromkeys(KINDS, 0)
+    ids: list[pa.ChunkedArray] = []
+    digests: list[np.ndarray] = []
+    for before, kept, removed, trimmed in _parts(version):
         row["documents_in"] += before.num_rows
         row["documents"] += kept.num_rows
         row["removed"] += removed.num_rows
         row["schema_differs"] += int(not kept.schema.equals(document_schema()))
+        for kind, count in occurrences(removed["kind"]).items():
+            kinds[kind] = kinds.get(kind, 0) + count
         expected = before.filter(pc.invert(pc.is_in(before["id"], removed["id"])))
+        if trimmed is not None:
+            expected = _trim(expected, trimmed)
+            row["trimmed"] += trimmed.num_rows
+            row["trimmed_lines"] += _lines(before.filter(pc.is_in(before["id"], trimmed["id"])))
+            row["trimmed_lines"] -= _lines(kept.filter(pc.is_in(kept["id"], trimmed["id"])))
         row["lost_or_changed"] += abs(expected.num_rows - kept.num_rows) or _changed(expected, kept)
-        for document in kept.select(["id", "text", "translation"]).to_pylist():
-            ids += 1
-            seen_ids.add(document["id"])
-            sides = "\n".join(normalise(document[side] or "") for side in ("text", "translation"))
-            seen_texts.add(hashlib.blake2b(sides.encode(), digest_size=16).digest())
-    row["duplicate_ids"] = ids - len(seen_ids)
-    row["left_duplicates"] = ids - len(seen_texts)
+        ids.append(kept["id"])
+        digests.append(
+            _digests(kept if trimmed is None else kept.filter(pc.invert(pc.is_in(kept["id"], trimmed["id"]))))
+        )
+    found = np.concatenate(digests)
+    row["duplicate_ids"] = row["documents"] - _distinct(ids)
+    row["left_duplicates"] = len(found) - len(np.unique(found))
     row["miscounted"] = (
-        abs(row["documents_in"] - clean.counts["documents"])
+        abs(row["documents_in"] - version.input("clean_corpus").counts["documents"])
         + abs(row["documents_in"] - counts["documents_in"])
         + abs(row["documents"] - counts["documents"])
-        + abs(row["removed"] - counts["removed_exact"] - counts["removed_near"])
+        + sum(abs(count - counts.get(f"removed_{kind}", 0)) for kind, count in kinds.items())
+        + abs(row["trimmed"] - counts.get("trimmed_documents", 0))
+        + abs(row["trimmed_lines"] - counts.get("trimmed_lines", 0))
     )
-    row["unaccounted"] = abs(row["documents_in"] - row["documents"] - row["removed"])
+    row["unaccounted"] = abs(row["documents_in"] - row["documents"] - sum(kinds[kind] for kind in KINDS))
     row["removed_share"] = row["removed"] / max(row["documents_in"], 1)
     return [row]
+
+
+def _distinct(columns: "list[pa.ChunkedArray]") -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    return int(pc.count_distinct(pa.chunked_array(chunks, pa.large_string())).as_py())
+
+
+def _parts(version: Profiled) -> "Iterator[tuple[pa.Table, pa.Table, pa.Table, pa.Table | None]]":
+    """The parts before, and those of what is kept, removed and (where duplicate lines are looked for) trimmed."""
+    manifest, lake = version.manifest, version.lake
+    clean = version.input("clean_corpus")
+    if len(clean.under("documents")) != len(manifest.under("documents")):
+        raise ValueError("the parts of the corpus are not as many as those of the clean corpus that it was made from")
+    parts = read_parts(lake, clean), read_parts(lake, manifest), read_parts(lake, manifest, folder="removed")
+    if manifest.under("trimmed"):
+        yield from zip(*parts, read_parts(lake, manifest, folder="trimmed"), strict=True)
+    else:
+        yield from ((*found, None) for found in zip(*parts, strict=True))
+
+
+def _trim(documents: "pa.Table", trimmed: "pa.Table") -> "pa.Table":
+    """The documents as they should be: of each one that is named, a run of its lines."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    place = pc.index_in(documents["id"], trimmed["id"])
+    texts = [
+        _run(text, **row)
+        for text, row in zip(
+            documents["text"].filter(pc.is_valid(place)).to_pylist(),
+            trimmed.select(["lines", "first", "last"]).take(place.drop_null()).to_pylist(),
+            strict=True,
+        )
+    ]
+    text = replaced(documents["text"], np.flatnonzero(pc.is_valid(place).to_numpy()), texts)
+    return documents.set_column(documents.schema.get_field_index("text"), documents.schema.field("text"), text)
+
+
+def _run(text: str, lines: int, first: int, last: int) -> str:
+    """The lines that stay; nothing where the numbers cannot be true."""
+    split = text.split("\n")
+    return "\n".join(split[first:last]) if len(split) == lines and 0 <= first < last <= lines else ""
+
+
+def _lines(documents: "pa.Table") -> int:
+    import pyarrow.compute as pc
+
+    return documents.num_rows + (pc.sum(pc.count_substring(documents["text"], "\n")).as_py() or 0)
+
+
+def _digests(documents: "pa.Table") -> "np.ndarray":
+    """The digests of documents: 16 bytes each [documents]."""
+    import numpy as np
+    import pyarrow as pa
+
+    schema = pa.schema([("digest", pa.large_binary())])
+    found = engine.map_rows(documents.select(["text", "translation"]), digested, schema, threads=True)["digest"]
+    return np.frombuffer(b"".join(found.to_pylist()), "V16")
 
 
 def _changed(expected: "pa.Table", kept: "pa.Table") -> int:
@@ -74,21 +144,21 @@ def _changed(expected: "pa.Table", kept: "pa.Table") -> int:
 
 def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
     return [
-        none("unaccounted", "documents read = kept + removed"),
+        none("unaccounted", "documents read = kept + removed as exact and near duplicates and for their lines"),
         none("miscounted", "the counts are those of the files, and what was read is all of the clean corpus"),
-        none("lost_or_changed", "what is not removed is kept, in order and as it was"),
+        none("lost_or_changed", "what is not removed is kept in order, as it was or as a run of its lines"),
         none("schema_differs", "the columns are those of a document"),
         none("duplicate_ids", "no two documents have the same id"),
-        none("left_duplicates", "no two documents of the source have the same text"),
+        none("left_duplicates", "no two documents of the source, of those not trimmed, have the same text"),
         at_least("documents", 1, "something is left"),
-        at_most("removed_share", bounds["duplicates"], "documents removed as duplicates"),
+        at_most("removed_share", bounds["duplicates"], "documents removed as duplicates and for their lines"),
     ]
 
 
 GATE = Gate(
-    code=("assets.dedup.gate", "assets.dedup.text"),
+    code=("assets.dedup.gate", "assets.dedup.duplicates_gate", "assets.dedup.text", "assets.dedup.words"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,
-    numbers=("documents", "removed", "removed_share"),
+    numbers=("documents", "removed", "removed_share", "trimmed"),
 )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from assets.dedup.cut import COUNTS
 from assets.lake import Lake, Manifest
 from assets.lake.documents import read_parquet, read_parts
 from assets.stage import Plot, Shown, Table
@@ -25,6 +26,7 @@ def show_duplicates(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
         "documents_in": counts["documents_in"],
         "exact": counts["exact"],
         "near": counts["near"],
+        "edited": counts["edited"],
         "clusters": counts["clusters"],
         "largest_cluster": counts["largest_cluster"],
         "removed": Plot(bars(removed, "documents", title), title),
@@ -33,15 +35,54 @@ def show_duplicates(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
 
 
 def show_corpus(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
-    """Counts, and some removed documents beside their survivors."""
-    names = ("documents_in", "documents", "removed_exact", "removed_near", "characters")
-    first = next(read_parts(lake, manifest, folder="removed"))
-    return {**{name: manifest.counts[name] for name in names}, **_removed(first)}
+    """Counts, some removed documents beside their survivors, and the lines that some documents lost."""
+    names = ("documents_in", "documents", "removed_exact", "removed_near", "removed_edited", *COUNTS, "characters")
+    shown: dict[str, Shown] = {name: manifest.counts[name] for name in names if name in manifest.counts}
+    removed = _first_rows(lake, manifest, "removed")
+    if removed.num_rows:
+        shown["removed"] = Table([{name: value or "" for name, value in row.items()} for row in removed.to_pylist()])
+    if manifest.under("trimmed"):
+        trimmed = _trimmed(lake, manifest)
+        if trimmed:
+            shown["trimmed"] = Table(trimmed)
+    return shown
 
 
-def _removed(removed: "pa.Table") -> dict[str, Shown]:
-    rows = removed.slice(0, PAIRS).to_pylist()
-    return {"removed": Table(rows)} if rows else {}
+def _first_rows(lake: Lake, manifest: Manifest, folder: str) -> "pa.Table":
+    """The first rows of a folder that has some, ``PAIRS`` at most."""
+    found = next(read_parts(lake, manifest, folder=folder))
+    for part in read_parts(lake, manifest, folder=folder):
+        if part.num_rows:
+            return part.slice(0, PAIRS)
+    return found
+
+
+def _trimmed(lake: Lake, manifest: Manifest) -> list[dict[str, str | int]]:
+    """Some trimmed documents with the first of the lines that they lost at their start, and at their end."""
+    import pyarrow.compute as pc
+
+    rows = _first_rows(lake, manifest, "trimmed")
+    (clean,) = (ref for ref in manifest.inputs if ref.asset == "clean_corpus")
+    texts: dict[str, str] = {}
+    for part in read_parts(lake, lake.manifest(clean), ["id", "text"]):
+        texts |= {d["id"]: d["text"] for d in part.filter(pc.is_in(part["id"], rows["id"])).to_pylist()}
+        if len(texts) == rows.num_rows:
+            break
+    found: list[dict[str, str | int]] = []
+    for row in rows.to_pylist():
+        lines = texts[row["id"]].split("\n")
+        at_start, at_end = lines[: row["first"]], lines[row["last"] :]
+        found.append(
+            {
+                "id": row["id"],
+                "lines": row["lines"],
+                "trimmed at the start": len(at_start),
+                "first line": "".join(at_start[:1])[:EXCERPT],
+                "trimmed at the end": len(at_end),
+                "last line": "".join(at_end[-1:])[:EXCERPT],
+            }
+        )
+    return found
 
 
 def _pairs(lake: Lake, manifest: Manifest, table: "pa.Table") -> dict[str, Shown]:

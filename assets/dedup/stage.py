@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DUPLICATES = "duplicates.parquet"
 REMOVED = "removed"
+TRIMMED = "trimmed"
 
 
 def duplicates_config(catalog: Catalog, pool: str) -> dict[str, Any]:
@@ -26,56 +27,60 @@ def duplicates_config(catalog: Catalog, pool: str) -> dict[str, Any]:
 
 def make_duplicates(work: Work) -> None:
     """Find the duplicates of the pool; write one row for each document to remove, sorted by id."""
+    import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    from assets.dedup.search import COLUMNS, find_duplicates
+    from assets.dedup.search import COLUMNS, duplicate_table
 
     corpora = [work.inputs["clean_corpus"][source] for source in work.catalog.pools[work.key]]
     ids: list[pa.ChunkedArray] = []
-    sources: list[pa.ChunkedArray] = []
+    sizes = [0] * len(corpora)
 
     def parts() -> "Iterator[pa.Table]":
         ids.clear()
-        sources.clear()
-        for corpus in corpora:
+        for number, corpus in enumerate(corpora):
             work.log.info("reading %s", corpus.name)
-            for part in read_parts(work.lake, corpus, COLUMNS):
+            sizes[number] = 0
+            for part in read_parts(work.lake, corpus, ["id", *COLUMNS]):
                 ids.append(part["id"])
-                sources.append(part["source"])
+                sizes[number] += part.num_rows
                 yield part
 
-    found = find_duplicates(parts, work.catalog.dedup(work.key))
-    id_of, source_of = _joined(ids), _joined(sources)
-    removed, survivors = [d.document for d in found], [d.survivor for d in found]
+    work.scratch.mkdir(parents=True, exist_ok=True)
+    found = duplicate_table(parts, work.catalog.dedup(work.key), work.scratch)
+    id_of = pa.chunked_array([chunk for array in ids for chunk in array.chunks], pa.large_string())
+    names = pa.array([corpus.partition for corpus in corpora], pa.large_string())
+
+    def sources(places: "pa.ChunkedArray") -> "pa.Array":
+        return names.take(pa.array(np.searchsorted(np.cumsum(sizes), places.to_numpy(), side="right")))
+
     table = pa.table(
         {
-            "id": id_of.take(pa.array(removed, pa.int64())),
-            "source": source_of.take(pa.array(removed, pa.int64())),
-            "survivor": id_of.take(pa.array(survivors, pa.int64())),
-            "survivor_source": source_of.take(pa.array(survivors, pa.int64())),
-            "kind": pa.array([d.kind for d in found], pa.large_string()),
-            "similarity": pa.array([d.similarity for d in found], pa.float64()),
+            "id": id_of.take(found["document"]),
+            "source": sources(found["document"]),
+            "survivor": id_of.take(found["survivor"]),
+            "survivor_source": sources(found["survivor"]),
+            "kind": found["kind"],
+            "similarity": found["similarity"],
         }
     )
     write_table(work.out, DUPLICATES, table.sort_by("id").combine_chunks())
-    sizes = duplicates_gate.cluster_sizes(table)
-    per_source = {corpus.partition: 0 for corpus in corpora}
-    for source in table["source"].to_pylist():
-        per_source[source] += 1
+    clusters = duplicates_gate.cluster_sizes(table)
+    kinds, per_source = (duplicates_gate.occurrences(table[name]) for name in ("kind", "source"))
     work.out.counts.update(
         documents_in=len(id_of),
-        exact=sum(d.kind == "exact" for d in found),
-        near=sum(d.kind == "near" for d in found),
-        clusters=len(sizes),
-        largest_cluster=max(sizes, default=0),
-        **{f"removed_{source}": count for source, count in per_source.items()},
+        **{kind: kinds.get(kind, 0) for kind in duplicates_gate.KINDS},
+        clusters=len(clusters),
+        largest_cluster=pc.max(clusters).as_py() or 0,
+        **{f"removed_{corpus.partition}": per_source.get(corpus.partition, 0) for corpus in corpora},
     )
 
 
-def _joined(arrays: "list[pa.ChunkedArray]") -> "pa.ChunkedArray":
-    import pyarrow as pa
-
-    return pa.chunked_array([chunk for array in arrays for chunk in array.chunks], pa.large_string())
+def corpus_config(catalog: Catalog, source: str) -> dict[str, Any]:
+    """What decides what goes, besides the duplicates of the pool."""
+    lines = catalog.sources[source].lines
+    return {"lines": lines.model_dump(mode="json") if lines else None}
 
 
 def corpus_inputs(catalog: Catalog, source: str) -> list[Input]:
@@ -83,26 +88,50 @@ def corpus_inputs(catalog: Catalog, source: str) -> list[Input]:
 
 
 def make_corpus(work: Work) -> None:
-    """Write the documents that stay, and the ones that go with their survivors; one part of each for each part read."""
+    """Write the documents that stay, and the ones that go with the reason; one part of each for each part read.
+
+    Where the source asks for it, duplicate lines are looked for in what stays.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
+
+    from assets.dedup.cut import COUNTS, cut_lines
+    from assets.dedup.repeated import count_repeated
 
     with work.lake.open_file(work.input("duplicates"), DUPLICATES) as stream:
         columns = ["id", "survivor", "kind", "similarity"]
         table = pq.read_table(stream, columns=columns, filters=[("source", "=", work.key)])
-    counts = dict.fromkeys(("documents_in", "documents", "removed_exact", "removed_near", "characters"), 0)
-    for number, part in enumerate(read_parts(work.lake, work.input("clean_corpus"))):
-        place = pc.index_in(part["id"], table["id"])
-        kept = part.filter(pc.is_null(place))
-        removed = table.take(place.drop_null())
-        write_table(work.out, part_path(number), kept)
-        write_table(work.out, part_path(number, REMOVED), removed)
-        kinds = removed["kind"].to_pylist()
-        counts["documents_in"] += part.num_rows
-        counts["documents"] += kept.num_rows
-        counts["removed_exact"] += kinds.count("exact")
-        counts["removed_near"] += kinds.count("near")
-        counts["characters"] += characters(kept)
+
+    def parts(columns: list[str] | None = None) -> "Iterator[tuple[pa.Table, pa.Table]]":
+        for part in read_parts(work.lake, work.input("clean_corpus"), columns):
+            place = pc.index_in(part["id"], table["id"])
+            yield part.filter(pc.is_null(place)), table.take(place.drop_null())
+
+    lines = work.catalog.sources[work.key].lines
+    names = ["documents_in", "documents", *(f"removed_{kind}" for kind in duplicates_gate.KINDS), "characters"]
+    counts = dict.fromkeys([*names, *(COUNTS if lines else ())], 0)
+    if lines:
+        work.log.info("looking for duplicate lines")
+        repeated = count_repeated((kept for kept, _ in parts(["id", "text"])), lines, work.scratch / "lines")
+    first = 0
+    for number, (kept, removed) in enumerate(parts()):
+        kinds = duplicates_gate.occurrences(removed["kind"])
+        counts["documents_in"] += kept.num_rows + removed.num_rows
+        for kind in duplicates_gate.KINDS:
+            counts[f"removed_{kind}"] += kinds.get(kind, 0)
+        left, gone = kept, removed
+        if lines:
+            cut = cut_lines(kept, repeated.of(first, first + kept.num_rows), lines)
+            first += kept.num_rows
+            left, gone = cut.kept, pa.concat_tables([removed, cut.removed])
+            write_table(work.out, part_path(number, TRIMMED), cut.trimmed)
+            for name, count in cut.counts.items():
+                counts[name] += count
+        write_table(work.out, part_path(number), left)
+        write_table(work.out, part_path(number, REMOVED), gone)
+        counts["documents"] += left.num_rows
+        counts["characters"] += characters(left)
     work.out.counts.update(counts)
 
 
@@ -113,21 +142,38 @@ STAGE_DUPLICATES = Stage(
     keys=lambda catalog: list(catalog.pools),
     inputs=lambda catalog, pool: [("clean_corpus", source) for source in catalog.pools[pool]],
     config=duplicates_config,
-    code=("assets.dedup.search", "assets.dedup.text", "assets.dedup.stage", "assets.lake.documents"),
+    code=(
+        "assets.dedup.stage",
+        "assets.dedup.search",
+        "assets.dedup.buckets",
+        "assets.dedup.signatures",
+        "assets.dedup.text",
+        "assets.dedup.words",
+        "assets.engine",
+        "assets.lake.documents",
+    ),
     make=make_duplicates,
     gate=duplicates_gate.GATE,
-    libraries=("daft", "numpy", "pandas"),
     show=show_duplicates,
 )
 
 STAGE = Stage(
     asset="deduplicated_corpus",
     space="source",
-    description="The documents of a source that repeat no other of its pool; the removed ones with their survivors.",
+    description="The documents of a source that repeat no other of its pool, without lines that repeat where it asks for it.",
     keys=lambda catalog: list(catalog.sources),
     inputs=corpus_inputs,
-    config=lambda catalog, source: {},
-    code=("assets.dedup.stage", "assets.lake.documents"),
+    config=corpus_config,
+    code=(
+        "assets.dedup.stage",
+        "assets.dedup.cut",
+        "assets.dedup.lines",
+        "assets.dedup.repeated",
+        "assets.dedup.text",
+        "assets.dedup.words",
+        "assets.engine",
+        "assets.lake.documents",
+    ),
     make=make_corpus,
     gate=gate.GATE,
     show=show_corpus,

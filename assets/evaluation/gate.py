@@ -1,7 +1,9 @@
 """The gate of an evaluation: every task ran on every item it should, provenance is recorded, no regression."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from assets.evaluation.contamination import contaminated_items
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.recipe.catalog import Catalog, split, step_number
@@ -17,7 +19,7 @@ def bounds(catalog: Catalog, key: str) -> dict[str, Any]:
     recipe, step = split(key)
     references = catalog.recipe(recipe).reference
     return {
-        "tasks": sorted(catalog.recipe(recipe).tasks),
+        "tasks": list(catalog.recipe(recipe).scored_tasks),
         "references": {
             f"{task}_{metric}": {
                 "score": curve.scores[step_number(step)],
@@ -39,6 +41,9 @@ def profile(version: Profiled) -> list[Row]:
     wanted = bounds(version.catalog, manifest.partition)
     benchmarks = {i.partition: version.lake.manifest(i) for i in manifest.inputs if i.asset == "benchmark"}
     scored = {name: task for name, task in tasks.items() if task["status"] == "scored"}
+    corpora = [version.lake.manifest(i) for i in manifest.inputs if i.asset == "decontaminated_corpus"]
+    contaminated = {name: set(items) for name, items in contaminated_items(version.lake, corpora, scored).items()}
+    flagged = {name: _flags(version, name) for name in scored}
     row: Row = {
         "tasks": len(wanted["tasks"]),
         "tasks_scored": len(scored),
@@ -48,12 +53,17 @@ def profile(version: Profiled) -> list[Row]:
         "items_missing": sum(
             abs(task["items"] - int(benchmarks[name].counts["items"])) for name, task in scored.items()
         ),
-        "item_rows_missing": sum(
-            abs(
-                task["items"]
-                - version.lake.fs.cat_file(version.lake.path(manifest, f"items/{name}.jsonl")).count(b"\n")
-            )
+        "item_rows_missing": sum(abs(task["items"] - len(flagged[name])) for name, task in scored.items()),
+        "clean_miscounted": sum(
+            abs(task["items"] - task["contaminated"] - task["clean"]["items"])
+            + abs(task["contaminated"] - sum(flag for _, flag in flagged[name]))
             for name, task in scored.items()
+        ),
+        "wrongly_clean_or_not": sum(
+            flag != (item in contaminated[name]) for name, flags in flagged.items() for item, flag in flags
+        ),
+        "contamination_unknown": sum(
+            benchmarks[name].ref not in corpus.inputs for name in scored for corpus in corpora
         ),
         "provenance_missing": sum(not task.get(key) for task in scored.values() for key in PROVENANCE)
         + int(not results.get("harness", {}).get("lm_eval")),
@@ -67,6 +77,12 @@ def profile(version: Profiled) -> list[Row]:
     return [row]
 
 
+def _flags(version: Profiled, task: str) -> list[tuple[str, bool]]:
+    """The id of each item in the item-level results, and whether it counted as contaminated."""
+    lines = version.lake.fs.cat_file(version.lake.path(version.manifest, f"items/{task}.jsonl")).splitlines()
+    return [(item["id"], item["contaminated"]) for item in map(json.loads, lines)]
+
+
 def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
     suite = [
         at_least("tasks_scored", 1, "something was scored"),
@@ -75,6 +91,9 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
         none("tasks_missing", "the data of every task is at hand", "warning"),
         none("items_missing", "every scored task ran on every item of its benchmark"),
         none("item_rows_missing", "the item-level results are whole"),
+        none("clean_miscounted", "items = contaminated + clean"),
+        none("wrongly_clean_or_not", "the contaminated items are those that the matches of the training corpora name"),
+        none("contamination_unknown", "the training corpora were searched for the very items that were scored"),
         none("provenance_missing", "versions and hashes stand with every score"),
         none("other_data", "the items scored are those of the benchmark in the lineage"),
     ]
@@ -86,7 +105,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.evaluation.gate",),
+    code=("assets.evaluation.gate", "assets.evaluation.contamination"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

@@ -4,6 +4,7 @@ import shutil
 from typing import Any
 
 from assets.evaluation import gate
+from assets.evaluation.contamination import SHARE, contaminated_items
 from assets.lake import Lake, Manifest
 from assets.recipe.catalog import Catalog, join, split, step_name
 from assets.recipe.jobs import EvaluationJob, EvaluationTask, JobRequest
@@ -15,16 +16,18 @@ SEED = 1234
 
 
 def inputs(catalog: Catalog, key: str) -> list[Input]:
-    recipe = split(key)[0]
-    tasks = [("benchmark", task) for task in sorted(catalog.recipe(recipe).tasks)]
-    return [("checkpoint", key), ("mixture", recipe), *tasks]
+    recipe = catalog.recipe(split(key)[0])
+    tasks = [("benchmark", task) for task in recipe.scored_tasks]
+    corpora = [("decontaminated_corpus", source) for source in recipe.mixed_sources]
+    return [("checkpoint", key), ("mixture", recipe.name), *tasks, *corpora]
 
 
 def config(catalog: Catalog, key: str) -> dict[str, Any]:
     """What decides the scores beside checkpoint and items."""
     recipe = catalog.recipe(split(key)[0])
     return {
-        "tasks": {n: t.model_dump(mode="json", exclude={"files"}) for n, t in sorted(recipe.tasks.items())},
+        "tasks": {n: t.model_dump(mode="json", exclude={"files"}) for n, t in recipe.scored_tasks.items()},
+        "contaminated_share": SHARE,
         "template": recipe.pair_template.model_dump(mode="json"),
         "max_length": MAX_LENGTH,
         "seed": SEED,
@@ -35,6 +38,8 @@ def make(work: Work) -> None:
     """Score the checkpoint on every task of its recipe."""
     recipe = work.catalog.recipe(split(work.key)[0])
     benchmarks = work.inputs["benchmark"]
+    corpora = work.inputs["decontaminated_corpus"].values()
+    contaminated = contaminated_items(work.lake, corpora, recipe.scored_tasks)
     output = work.scratch / "output"
     job = EvaluationJob(
         lake=work.lake.uri,
@@ -42,8 +47,8 @@ def make(work: Work) -> None:
         mixture=work.input("mixture").ref,
         template=recipe.pair_template,
         tasks={
-            name: EvaluationTask(config=task, benchmark=benchmarks[name].ref)
-            for name, task in sorted(recipe.tasks.items())
+            name: EvaluationTask(config=task, benchmark=benchmarks[name].ref, contaminated=contaminated[name])
+            for name, task in recipe.scored_tasks.items()
         },
         max_length=MAX_LENGTH,
         seed=SEED,
@@ -64,7 +69,7 @@ def make(work: Work) -> None:
 
 
 def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
-    """The scores; the headline metrics also as numbers, which the UI plots over checkpoints."""
+    """The scores, on all items and on the clean ones; the former also as numbers, which the UI plots over checkpoints."""
     tasks = lake.read_json(manifest, "results.json")["tasks"]
     rows = [
         {
@@ -72,8 +77,10 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
             "status": task["status"],
             "metric": metric,
             "score": round(value, 4),
-            "standard error": round(error, 4) if (error := task.get("stderr", {}).get(metric)) is not None else "–",
+            "standard error": _shown(task.get("stderr", {}).get(metric)),
+            "clean score": _shown(task["clean"]["metrics"].get(metric)),
             "items": task["items"],
+            "contaminated": task["contaminated"],
         }
         for name, task in tasks.items()
         for metric, value in task["metrics"].items()
@@ -91,14 +98,18 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     return shown
 
 
+def _shown(value: float | None) -> float | str:
+    return "–" if value is None else round(value, 4)
+
+
 STAGE = Stage(
     asset="evaluation",
     space="recipe_step",
-    description="Scores of a checkpoint on every task of its recipe, by lm-eval, with item-level results.",
+    description="Scores of a checkpoint on every task of its recipe, on all items and on the clean ones, item by item.",
     keys=lambda catalog: [join(recipe, step_name(step)) for recipe, step in catalog.checkpoints],
     inputs=inputs,
     config=config,
-    code=("eval_jobs",),
+    code=("eval_jobs", "assets.evaluation.contamination"),
     libraries=("lm_eval", "transformers", "sacrebleu"),
     group="evaluation",
     kinds=("python",),

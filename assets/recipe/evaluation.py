@@ -1,17 +1,28 @@
 """Configuration of the evaluation: which tasks, from which data."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from assets.recipe.base import Config, Language, Positive
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Files = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_many),
+    Field(min_length=1, description="fsspec URIs or globs; a relative path starts at the project"),
+]
 
 
 class BitsPerCharacter(Config):
     """Bits per character on held-out documents: -log2 p(document) / characters, summed over all documents."""
 
     kind: Literal["bits_per_character"] = "bits_per_character"
-    files: str
+    files: Files
     language: Language
     limit: Positive | None = None
 
@@ -24,7 +35,7 @@ class Translation(Config):
     """Translation of held-out pairs with the pair template: BLEU and chrF (sacrebleu), greedy decoding, 0-shot."""
 
     kind: Literal["translation"] = "translation"
-    files: str
+    files: Files
     source_language: Language
     language: Language = Field(description="the language that is translated into")
     limit: Positive | None = None
@@ -39,7 +50,7 @@ class FinBench(Config):
     """A task of FIN-bench in BIG-bench's JSON: accuracy of the likeliest choice, shots drawn as FIN-bench's harness does."""
 
     kind: Literal["finbench"] = "finbench"
-    files: str
+    files: Files
     language: Language = "fi"
     shots: int = Field(3, ge=0)
     limit: Positive | None = None
@@ -49,7 +60,23 @@ class FinBench(Config):
         return ("accuracy",)
 
 
-Task = Annotated[BitsPerCharacter | Translation | FinBench, Field(discriminator="kind")]
+class Protected(Config):
+    """A benchmark that no checkpoint is scored on, and whose text must not be trained on either.
+
+    ``fields`` of a record are the passages of an item: a string, or all strings in a list or an object (of an object of
+    numbers, such as BIG-bench's ``target_scores``, its keys); ``choices.text`` is the field ``text`` of the object
+    ``choices``. A record may lack some of them. ``id`` is the field that tells records of a file apart.
+    """
+
+    kind: Literal["protected"] = "protected"
+    files: Files
+    fields: tuple[str, ...] = Field(min_length=1)
+    id: str | None = Field(None, description="field with the id of a record; where left out, the record's number")
+    limit: Positive | None = None
+
+
+ScoredTask = Annotated[BitsPerCharacter | Translation | FinBench, Field(discriminator="kind")]
+Task = Annotated[BitsPerCharacter | Translation | FinBench | Protected, Field(discriminator="kind")]
 
 
 class ReferenceCurve(Config):

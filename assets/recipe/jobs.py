@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assets.lake.manifest import InputRef
 from assets.recipe.base import Config
-from assets.recipe.evaluation import Task
+from assets.recipe.evaluation import ScoredTask
 from assets.recipe.tokens import PairTemplate
 from assets.recipe.training import Model, Training
 
@@ -52,10 +52,11 @@ class VerifyJob(Config):
 
 
 class EvaluationTask(Config):
-    """One task with the benchmark version that holds its items."""
+    """One task with the benchmark version that holds its items; ``contaminated`` are the ids of those trained on."""
 
-    config: Task
+    config: ScoredTask
     benchmark: InputRef
+    contaminated: list[str] = Field(default_factory=list)
 
 
 class EvaluationJob(Config):

@@ -14,7 +14,11 @@ from assets.recipe.model import Recipe
 
 PROJECT = Path(__file__).resolve().parents[2]
 RECIPES = PROJECT / "orchestration" / "recipes"
+# One folder can hold both the corpora and the evaluation data.
+_STANDS_FOR = {"TOKKA_EVAL_DATA": "TOKKA_SHARED"}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+# What pydantic puts into the place of an error beside the keys: the kinds of tasks, and that a key itself is wrong.
+_TAGS = ("bits_per_character", "translation", "finbench", "protected", "kenlm", "fasttext", "[key]")
 
 
 class RecipeError(ValueError):
@@ -112,7 +116,7 @@ def _line(path: Path, location: tuple[Any, ...]) -> int:
 def _sentence(path: Path, error: ValidationError) -> str:
     """One line for the first of a validation's errors, and how many more there are."""
     first = error.errors()[0]
-    location = tuple(p for p in first["loc"] if p not in ("bits_per_character", "translation", "finbench", "[key]"))
+    location = tuple(p for p in first["loc"] if p not in _TAGS)
     key = ".".join(str(p) for p in location) or "the recipe"
     found = first.get("input")
     shown = "" if isinstance(found, dict | list | Recipe) or first["type"] == "missing" else f" is {found!r}"
@@ -182,9 +186,10 @@ def expand(uri: str) -> str:
         name = match[1]
         if not re.fullmatch(r"TOKKA_[A-Z0-9_]+", name):
             raise RecipeError(f"{uri!r} names the variable {name!r}; allowed are names that start with TOKKA_.")
-        if name not in os.environ:
+        found = os.environ.get(name) or os.environ.get(_STANDS_FOR.get(name, name))
+        if not found:
             raise MissingVariableError(f"{uri!r} needs the environment variable {name}, which is not set.")
-        return os.environ[name]
+        return found
 
     filled = _VARIABLE.sub(value, uri)
     return filled if "://" in filled or filled.startswith("/") else str(PROJECT / filled)

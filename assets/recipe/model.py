@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from assets.recipe.base import Config, Name
 from assets.recipe.data import Decontamination, Dedup, Source
-from assets.recipe.evaluation import ReferenceCurve, Task
+from assets.recipe.evaluation import Protected, ReferenceCurve, ScoredTask, Task
 from assets.recipe.tokens import Mixture, PairTemplate, Tokenizer
 from assets.recipe.training import Model, Training
 
@@ -40,10 +40,13 @@ class Recipe(Config):
             for name in names:
                 if name not in self.sources:
                     raise ValueError(f"{place} names {name!r}, which is not among the sources: {', '.join(known)}")
+        if not self.scored_tasks:
+            raise ValueError("tasks has only protected benchmarks; a checkpoint is scored on at least one task")
         for task in self.reference:
-            if task not in self.tasks:
+            if task not in self.scored_tasks:
                 raise ValueError(
-                    f"reference names {task!r}, which is not among the tasks: {', '.join(sorted(self.tasks))}"
+                    f"reference names {task!r}, which is not among the tasks that are scored: "
+                    f"{', '.join(sorted(self.scored_tasks))}"
                 )
         pools = {source.pool for source in self.sources.values()}
         for pool in self.pools:
@@ -66,3 +69,8 @@ class Recipe(Config):
     def mixed_sources(self) -> list[str]:
         """The sources that are trained on, in order of their names."""
         return sorted(self.mixture.sources)
+
+    @property
+    def scored_tasks(self) -> dict[str, ScoredTask]:
+        """The tasks that checkpoints are scored on, in order of their names; the others are only kept out of training."""
+        return {name: task for name, task in sorted(self.tasks.items()) if not isinstance(task, Protected)}

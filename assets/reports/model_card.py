@@ -10,7 +10,7 @@ from assets.pretraining.stage import read_metrics
 from assets.recipe.catalog import Catalog
 from assets.reports.lineage import walk
 from assets.reports.page import Page, Section
-from assets.reports.scores import compact, learned
+from assets.reports.scores import CLEAN, compact, learned
 from assets.stage import Plot, Table, Work
 
 Lineage = Mapping[str, Mapping[str, Manifest]]
@@ -44,7 +44,7 @@ def model_card(work: Work) -> Page:
         [
             Section(
                 "Scores",
-                ["Bits per character on held-out text, less is better."],
+                [f"Bits per character on held-out text, less is better. {CLEAN}"],
                 [Table(learned(scores)), Table(compact(scores))],
             ),
             Section(

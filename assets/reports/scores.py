@@ -9,11 +9,18 @@ from assets.recipe.catalog import split
 from assets.stage import Plot
 
 BASELINE = "unigram_bits_per_character"
+CLEAN = (
+    "The clean score is the last checkpoint's without the contaminated items: those that stood in part in a training corpus "
+    "before it was decontaminated."
+)
 Row = dict[str, Any]
 
 
 def score_rows(lake: Lake, evaluations: Mapping[str, Manifest]) -> list[Row]:
-    """One row per checkpoint, task and metric; a task that was not scored has one row without a score and its reason."""
+    """One row per checkpoint, task and metric; a task that was not scored has one row without a score and its reason.
+
+    ``score`` is on all items, ``clean`` without the ``contaminated`` ones; None where there is no such score.
+    """
     rows: list[Row] = []
     for key, manifest in sorted(evaluations.items()):
         recipe, _ = split(key)
@@ -27,20 +34,30 @@ def score_rows(lake: Lake, evaluations: Mapping[str, Manifest]) -> list[Row]:
                 "status": task["status"],
             }
             if task["status"] != "scored":
-                rows.append(
-                    {**base, "metric": None, "score": None, "stderr": None, "items": 0, "reason": task["reason"]}
-                )
+                nothing = dict.fromkeys(("metric", "score", "stderr", "clean"))
+                rows.append({**base, **nothing, "items": 0, "contaminated": 0, "reason": task["reason"]})
                 continue
             for metric, value in task["metrics"].items():
-                error = task.get("stderr", {}).get(metric)
                 rows.append(
-                    {**base, "metric": metric, "score": value, "stderr": error, "items": task["items"], "reason": None}
+                    {
+                        **base,
+                        "metric": metric,
+                        "score": value,
+                        "stderr": task.get("stderr", {}).get(metric),
+                        "clean": task["clean"]["metrics"].get(metric),
+                        "items": task["items"],
+                        "contaminated": task["contaminated"],
+                        "reason": None,
+                    }
                 )
     return rows
 
 
 def compact(rows: list[Row]) -> list[Row]:
-    """The score table for people: one row per task and metric, one column per checkpoint, in order of the steps."""
+    """The score table for people: one row per task and metric, one column per checkpoint, in order of the steps.
+
+    ``clean`` is the score of the last checkpoint without the items that are ``contaminated``.
+    """
     steps = sorted({row["step"] for row in rows})
     table: dict[tuple[str, str], Row] = {}
     for row in rows:
@@ -50,11 +67,19 @@ def compact(rows: list[Row]) -> list[Row]:
                 "task": row["task"],
                 "metric": row["metric"] or row["status"],
                 **{f"step {s}": None for s in steps},
+                "clean": None,
                 "items": row["items"],
+                "contaminated": row["contaminated"],
             },
         )
-        entry[f"step {row['step']}"] = None if row["score"] is None else round(row["score"], 4)
+        entry[f"step {row['step']}"] = _rounded(row["score"])
+        if row["step"] == steps[-1]:
+            entry["clean"] = _rounded(row["clean"])
     return list(table.values())
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 4)
 
 
 def learned(rows: list[Row]) -> list[Row]:

@@ -23,7 +23,7 @@ def _evaluations(catalog: Catalog, recipe: str) -> list[Input]:
 
 def make_scoreboard(work: Work) -> None:
     """All scores of the recipe's checkpoints, as a page, and as rows in ``scores.json``."""
-    from assets.reports.scores import compact, curves, learned, score_rows
+    from assets.reports.scores import CLEAN, compact, curves, learned, score_rows
 
     rows = score_rows(work.lake, work.inputs["evaluation"])
     recipe = work.catalog.recipe(work.key)
@@ -36,7 +36,7 @@ def make_scoreboard(work: Work) -> None:
             ],
             [Table(learned(rows))],
         ),
-        Section("All scores", ["A dash is a score that does not exist, never zero."], [Table(compact(rows))]),
+        Section("All scores", [f"A dash is a score that does not exist, never zero. {CLEAN}"], [Table(compact(rows))]),
         Section("Scores over tokens", (), (), curves(rows)),
     ]
     reasons = sorted({(r["task"], r["status"], r["reason"]) for r in rows if r["status"] != "scored"})

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets import engine
 from assets.recipe.catalog import Catalog, CatalogError
 from assets.recipe.load import RecipeError, load_catalog, recipe_folders
 from assets.recipe.model import Recipe
@@ -30,7 +31,7 @@ def open_recipe(name: str) -> tuple[Catalog, Recipe]:
         fail(str(error))
 
 
-def open_profile(lake: str | None = None, launcher: str | None = None) -> "Profile":
+def open_profile(lake: str | None = None, launcher: str | None = None, data_engine: str | None = None) -> "Profile":
     """The profile of the environment, with what the command line says over it."""
     from orchestration.profile import LAUNCHERS, Profile
 
@@ -38,7 +39,13 @@ def open_profile(lake: str | None = None, launcher: str | None = None) -> "Profi
         os.environ["TOKKA_LAKE"] = lake
     if launcher is not None:
         os.environ["TOKKA_LAUNCHER"] = launcher
+    if data_engine is not None:
+        os.environ["TOKKA_DATA_ENGINE"] = data_engine
     profile = Profile.from_environment()
     if profile.launcher_name not in LAUNCHERS:
         fail(f"there is no launcher {profile.launcher_name!r}; the launchers are: {', '.join(LAUNCHERS)}.")
+    try:
+        engine.choose(profile.data_engine)
+    except (ValueError, ImportError) as error:
+        fail(str(error))
     return profile

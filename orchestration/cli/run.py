@@ -20,7 +20,13 @@ from orchestration.run import GateFailure, JobFailure, Outcome, StepDone, run_re
 
 
 def run_command(
-    name: str, to: str | None, lake: str | None, launcher: str | None, accept_risk: str | None, as_json: bool
+    name: str,
+    to: str | None,
+    lake: str | None,
+    launcher: str | None,
+    data_engine: str | None,
+    accept_risk: str | None,
+    as_json: bool,
 ) -> None:
     """Run a recipe and leave with the exit code that says how it went."""
     started = time.monotonic()
@@ -29,7 +35,7 @@ def run_command(
         fail(f"there is no asset {to!r}; the assets are: {', '.join(BY_ASSET)}.")
     if accept_risk is not None and not accept_risk.strip():
         fail("--accept-risk needs a reason, which stays in the lineage.")
-    profile = open_profile(lake, launcher)
+    profile = open_profile(lake, launcher, data_engine)
     check_files(catalog, recipe)
     dagster_home()
     with dg.DagsterInstance.get() as instance:
@@ -53,7 +59,8 @@ def run_command(
 
 
 def check_files(catalog: Catalog, recipe: Recipe) -> None:
-    """Stop, before anything runs, when a source of the recipe's pools has no files."""
+    """Stop, before anything runs, when a source of the recipe's pools has no files, or a filter no model or library."""
+    from assets.cleaning.models import model_steps
     from assets.corpora.files import find_files
 
     pools = {recipe.sources[name].pool for name in recipe.sources}
@@ -61,6 +68,7 @@ def check_files(catalog: Catalog, recipe: Recipe) -> None:
         for pool in sorted(pools):
             for source in catalog.pools[pool]:
                 find_files(catalog.sources[source].files, f"sources.{source}.files")
+                model_steps(catalog.sources[source].filters, f"sources.{source}.filters")
     except (RecipeError, OSError) as error:
         fail(str(error))
 

@@ -110,7 +110,9 @@ class World:
 
         return self.add("benchmark", name, write)
 
-    def job(self, tasks: dict[str, dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    def job(
+        self, tasks: dict[str, dict[str, Any]], contaminated: dict[str, list[str]] | None = None, **changes: Any
+    ) -> dict[str, Any]:
         """A specification that scores ``tasks`` (configurations by the name of their benchmark)."""
         return {
             "lake": self.lake.uri,
@@ -118,7 +120,11 @@ class World:
             "mixture": self.refs["mini"].model_dump(),
             "template": {"instructions": {"fi": "Käännä suomeksi: ", "en": "Käännä englanniksi: "}},
             "tasks": {
-                name: {"config": {"files": "", **config}, "benchmark": self.refs[name].model_dump()}
+                name: {
+                    "config": {"files": "", **config},
+                    "benchmark": self.refs[name].model_dump(),
+                    "contaminated": (contaminated or {}).get(name, []),
+                }
                 for name, config in tasks.items()
             },
             "max_length": 64,

@@ -176,6 +176,55 @@ def test_a_second_run_gives_the_same_results(scored: dict[str, Any], world: Any,
         assert {**again["tasks"][name], "seconds": 0} == {**scored["tasks"][name], "seconds": 0}
 
 
+def test_without_contaminated_items_the_clean_scores_are_the_same(scored: dict[str, Any], world: Any) -> None:
+    for name in ("heldout", "en_fi", "finbench"):
+        task = scored["tasks"][name]
+        assert task["contaminated"] == 0
+        assert task["clean"] == {"items": task["items"], "metrics": task["metrics"], "stderr": task["stderr"]}
+        assert not any(item["contaminated"] for item in items_of(world, name))
+    assert scored["tasks"]["absent"]["clean"] == {"items": 0, "metrics": {}, "stderr": {}}
+
+
+@pytest.fixture(scope="module")
+def partly_contaminated(scored: dict[str, Any], world: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The results of a run in which some items, all, and others than there are, are contaminated; and its folder."""
+    folder = tmp_path_factory.mktemp("contaminated")
+    contaminated = {
+        "heldout": ["heldout/1"],
+        "en_fi": [f"en_fi/{n}" for n in range(len(PAIRS))],
+        "finbench": ["finbench/0", "finbench/of-another-version"],
+    }
+    tasks = {name: TASKS[name] for name in contaminated}
+    assert main([write(world.job(tasks, contaminated, output=str(folder / "output")), folder)]) == 0
+    return json.loads((folder / "output" / "results.json").read_text("utf-8"))["tasks"], folder / "output"
+
+
+def test_scores_on_all_items_do_not_depend_on_which_are_clean(scored: dict[str, Any], partly_contaminated: Any) -> None:
+    tasks, _ = partly_contaminated
+    for name, task in tasks.items():
+        assert task["metrics"] == scored["tasks"][name]["metrics"]
+        assert task["stderr"] == scored["tasks"][name]["stderr"]
+
+
+def test_clean_scores_are_those_of_the_items_that_are_left(partly_contaminated: Any, world: Any) -> None:
+    tasks, folder = partly_contaminated
+    assert {name: (t["items"], t["contaminated"], t["clean"]["items"]) for name, t in tasks.items()} == {
+        "heldout": (3, 1, 2),
+        "en_fi": (3, 3, 0),
+        "finbench": (3, 1, 2),
+    }
+    lines = (folder / "items" / "heldout.jsonl").read_text("utf-8").splitlines()
+    items = [json.loads(line) for line in lines]
+    assert [item["contaminated"] for item in items] == [False, True, False]
+    clean = [item for item in items if not item["contaminated"]]
+    bits = -sum(item["log_likelihood"] for item in clean) / math.log(2)
+    expected = bits / sum(item["characters"] for item in clean)
+    assert tasks["heldout"]["clean"]["metrics"]["bits_per_character"] == pytest.approx(expected, rel=1e-12)
+    choices = [json.loads(line) for line in (folder / "items" / "finbench.jsonl").read_text("utf-8").splitlines()]
+    assert tasks["finbench"]["clean"]["metrics"]["accuracy"] == np.mean([c["scores"]["accuracy"] for c in choices[1:]])
+    assert tasks["en_fi"]["clean"] == {"items": 0, "metrics": {}, "stderr": {}}
+
+
 def run(spec: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "eval_jobs.score", spec]
     environment = {**os.environ, **environment}

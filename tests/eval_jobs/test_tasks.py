@@ -16,9 +16,9 @@ from eval_jobs.tasks.finbench import mean_of_subtasks, pick
 def test_every_kind_of_the_recipe_has_a_module() -> None:
     from typing import get_args
 
-    from assets.recipe.evaluation import Task
+    from assets.recipe.evaluation import ScoredTask
 
-    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(Task)[0])}
+    kinds = {kind.model_fields["kind"].default for kind in get_args(get_args(ScoredTask)[0])}
     assert set(KINDS) == kinds
     for module in KINDS.values():
         assert isinstance(module.VERSION, int)

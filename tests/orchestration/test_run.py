@@ -116,7 +116,7 @@ ENGLISH = "This page of the manual is written in English, and nobody has transla
 
 def test_a_damaged_source_is_stopped_by_its_gate_with_exit_code_1(place):
     rows = demo_rows("gnome_help_fi", 20)
-    place.data("small_fi", rows + [{"id": f"en{n}", "text": f"{ENGLISH} Page {n}."} for n in range(200)])
+    place.data("small_gnome_fi", rows + [{"id": f"en{n}", "text": f"{ENGLISH} Page {n}."} for n in range(200)])
     result = place.tokka("run", "small", "--to", "deduplicated_corpus", "--json")
     assert result.returncode == 1
     assert "GATE FAILED  raw_corpus, partition small_fi" in result.stderr
@@ -138,7 +138,7 @@ def test_a_gate_that_fails_at_the_very_end_of_the_plan_is_exit_code_1_too(place)
 
 
 def test_a_risk_taken_goes_past_the_gate_and_stays_in_the_lineage(place):
-    place.data("small_fi", [*demo_rows("gnome_help_fi", 60), {"id": "gnome-help-fi/extra", "text": ""}])
+    place.data("small_gnome_fi", [*demo_rows("gnome_help_fi", 60), {"id": "gnome-help-fi/extra", "text": ""}])
     stopped = place.tokka("run", "small", "--to", "clean_corpus")
     assert stopped.returncode == 1
     assert "bad_record_share" in stopped.stderr

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from assets.benchmarks.stage import ABOUT, ITEMS, STAGE
+from assets.benchmarks.stage import ABOUT, ITEMS, STAGE, read_task
 from assets.lake import Identity, Lake
 from assets.lake.documents import read_parquet, write_table
 from assets.recipe.catalog import Catalog
@@ -16,6 +16,7 @@ TEXTS = [f"Lauttamatka numero {n} kesti kolme tuntia, ja kannella tuuli kovasti.
 
 
 def catalog_of(file, **task):
+    """A catalog of one recipe with one task over ``file``."""
     value = {**RECIPE["tasks"]["heldout_fi"], "files": str(file), **task}
     return Catalog.of([Recipe.model_validate(changed(RECIPE, tasks={"heldout_fi": value}))])
 
@@ -74,12 +75,60 @@ def test_the_version_names_no_place_of_this_machine(lake, tmp_path, at_hand):
     assert str(tmp_path) not in json.dumps([made.config, lake.read_json(made, ABOUT)])
 
 
+def protected(*files):
+    task = {"kind": "protected", "files": [str(file) for file in files], "fields": ["text"], "id": "id"}
+    return Catalog.of([Recipe.model_validate(changed(RECIPE, tasks__quiz=task))])
+
+
+def test_a_protected_benchmark_of_several_files_is_made_and_not_scored(lake, tmp_path):
+    write_items(tmp_path / "a" / "one.jsonl")
+    write_items(tmp_path / "a" / "two.jsonl", TEXTS[:2])
+    write_items(tmp_path / "b" / "three.jsonl", TEXTS[:1])
+    catalog = protected(tmp_path / "a" / "*.jsonl", tmp_path / "b" / "three.jsonl")
+    made = make_version(STAGE, lake, catalog, "quiz")
+    assert judged(STAGE, lake, made, catalog).passed
+    assert made.counts == {"items": 9, "available": 1}
+    assert STAGE.keys(catalog) == ["heldout_fi", "quiz"]
+    assert list(catalog.recipe("tiny").scored_tasks) == ["heldout_fi"]
+    items, reason = read_task(catalog, "quiz")
+    assert reason == ""
+    assert items.equals(read_parquet(lake, made, ITEMS))
+
+
+def test_of_a_protected_benchmark_what_is_at_hand_is_better_than_nothing(lake, tmp_path):
+    there = write_items(tmp_path / "one.jsonl")
+    catalog = protected(there, tmp_path / "two.jsonl")
+    made = make_version(STAGE, lake, catalog, "quiz")
+    assert made.counts == {"items": 6, "available": 1}
+    assert lake.read_json(made, ABOUT)["reason"].startswith("some of the data was not at hand")
+    receipt = judged(STAGE, lake, made, catalog)
+    assert receipt.passed
+    assert [(e.column, e.severity) for e in receipt.failed] == [("available", "warning")]
+    complete = protected(there)
+    assert STAGE.identity(complete, "quiz", []).version != made.version
+    # A task is scored on all of its data or not at all.
+    task = {**RECIPE["tasks"]["heldout_fi"], "files": [str(there), str(tmp_path / "two.jsonl")]}
+    scored = Catalog.of([Recipe.model_validate(changed(RECIPE, tasks={"heldout_fi": task}))])
+    assert make_version(STAGE, lake, scored, "heldout_fi").counts == {"items": 0, "available": 0}
+
+
+def test_no_checkpoint_can_be_scored_on_protected_benchmarks_alone():
+    task = {"kind": "protected", "files": "quiz.jsonl", "fields": ["text"]}
+    with pytest.raises(ValueError, match="tasks has only protected benchmarks"):
+        Recipe.model_validate(changed(RECIPE, tasks={"quiz": task}))
+    curve = {"quiz": {"accuracy": {"scores": {4: 0.5}}}}
+    with pytest.raises(
+        ValueError, match="reference names 'quiz', which is not among the tasks that are scored: heldout"
+    ):
+        Recipe.model_validate(changed(RECIPE, tasks__quiz=task, reference=curve))
+
+
 def put_items(lake, ids, texts, claimed=None):
     who = Identity("benchmark", "heldout_fi", {"ids": ids, "texts": texts}, "test")
     with lake.write(who) as out:
         columns = {"id": ids, "text": texts, "item": texts}
         write_table(out, ITEMS, pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
-        out.write_json(ABOUT, {"available": True, "items": len(ids) if claimed is None else claimed})
+        out.write_json(ABOUT, {"available": True, "reason": "", "items": len(ids) if claimed is None else claimed})
     return lake.find("benchmark", "heldout_fi", who.version)
 
 

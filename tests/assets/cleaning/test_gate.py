@@ -1,14 +1,18 @@
 """The gate passes a good version and stops damaged ones."""
 
 import datetime
+import gzip
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assets.cleaning.gate import GATE, addresses, identity_codes
+from assets.cleaning.gate import GATE, _digests
+from assets.cleaning.left import KINDS
+from assets.cleaning.profiles import PROFILES
 from assets.gates.gate import judge
 from assets.lake import Manifest, Receipt
 from assets.lake.manifest import FileEntry
@@ -22,14 +26,15 @@ def failed(receipt: Receipt) -> list[str]:
     return [e.column for e in receipt.failed if e.severity == "critical"]
 
 
+def pages() -> list[dict[str, Any]]:
+    """The held-out Finnish pages."""
+    return [json.loads(line) for line in gzip.decompress(CORPUS.read_bytes()).splitlines()]
+
+
 @pytest.fixture
 def corpus(cleaned: Any, tmp_path: Path) -> Any:
     """The held-out Finnish pages with one that is too short."""
-    import gzip
-    import json
-
-    records = [json.loads(line) for line in gzip.decompress(CORPUS.read_bytes()).splitlines()]
-    return cleaned(records + SHORT)
+    return cleaned(pages() + SHORT)
 
 
 def damaged(corpus: Any, change: Callable[[Any], Any], folder: str = "documents", **counts: int) -> Receipt:
@@ -100,17 +105,87 @@ def test_a_document_kept_and_removed_stops(corpus: Any) -> None:
     assert {"miscounted", "lost", "duplicate_ids"} <= set(failed(damaged(corpus, twice, "removed")))
 
 
-@pytest.mark.parametrize(
-    ("text", "column"),
-    [
-        ("Kirjoita osoitteeseen etunimi.sukunimi@yritys.fi.", "addresses_left"),
-        ("Tunnus on 131052-308T.", "identity_codes_left"),
-        ("Maski email@example.com, jota kukaan ei laskenut." * 20, "masks_uncounted"),
-        (" \n\u2003", "empty_texts"),
-    ],
+PRIVATE_KEY = (
+    "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEAx7Vt9Q3bR2Yw8ZpLhFkD" * 2 + "\n-----END RSA PRIVATE KEY-----"
 )
-def test_what_may_not_be_left_stops(corpus: Any, text: str, column: str) -> None:
-    assert failed(damaged(corpus, with_text(text))) == [column]
+LEFT = {
+    "emails": ["Kirjoita osoitteeseen etunimi.sukunimi@yritys.fi."],
+    "identity_codes": ["Tunnus on 131052-308T.", "Tunnus on 010199Y9001."],
+    "ibans": ["Tili on FI21 1234 5600 0007 85.", "Tili on DE89370400440532013000."],
+    "ip_addresses": ["Palvelin 93.184.216.34 vastasi.", "Palvelin 2a00:1450:4009:80b::200e vastasi."],
+    "phones": ["Soita 040 123 4567.", "Soita +358 50 1234567.", "Soita +46701234567"],
+    "secrets": [
+        PRIVATE_KEY,
+        'password = "q7Xv2Lm9Rk4Tz8Wp3Ns6"',
+        "AKIA" + "Q3EGLLQXZ7WPN5TD",
+        "ghp_" + "q7Xv2Lm9Rk4Tz8Wp3Ns6Yb5Jc4Hd7Gf8Kw9Q",
+    ],
+}
+
+
+def one_document(cleaned: Any, kind: str) -> Any:
+    """A corpus of one document, cleaned with a profile that masks ``kind``."""
+    if kind != "secrets":
+        return cleaned(pages()[:1])
+    code = "def add(first, second):\n    return first + second\n\n\n" * 5
+    return cleaned([{"id": "a", "text": code}], cleaning="code", language="code")
+
+
+@pytest.mark.parametrize("kind", LEFT)
+def test_what_a_mask_missed_stops(cleaned: Any, kind: str) -> None:
+    receipt = damaged(one_document(cleaned, kind), with_text("\n".join(["Alku.", *LEFT[kind]])))
+    assert failed(receipt) == [f"{kind}_left"]
+    assert receipt.profile[0][f"{kind}_left"] == len(LEFT[kind])
+
+
+@pytest.mark.parametrize("kind", [kind for kind, looked in KINDS.items() if looked.masks])
+def test_a_mask_that_nobody_counted_stops(cleaned: Any, kind: str) -> None:
+    receipt = damaged(one_document(cleaned, kind), with_text(" ".join(["Maskit", *KINDS[kind].masks])))
+    assert failed(receipt) == ["masks_uncounted"]
+    assert receipt.profile[0]["masks_uncounted"] == len(KINDS[kind].masks)
+
+
+def test_masks_that_stood_in_the_raw_text_need_no_counting(cleaned: Any) -> None:
+    """Also those that are whole only when what is invisible has gone."""
+    text = (
+        "Asenna ohjelma ja avaa valikko. Sitten voit valita tiedoston, jonka haluat avata, ja tallentaa sen uudelleen."
+    )
+    masks = "email@exam\u200bple.com ja email@example.com, 192.0.2.1, +358\u00a000 000 0000."
+    corpus = cleaned([{"id": "a", "text": f"{text} {masks}"}])
+    receipt = judge(GATE, corpus.lake, corpus.clean, corpus.catalog)
+    assert receipt.passed and receipt.numbers["masked"] == 0
+    assert corpus.table()[0]["text"].count("email@example.com") == 2
+
+
+def test_an_empty_document_stops(corpus: Any) -> None:
+    assert failed(damaged(corpus, with_text(" \n\u2003"))) == ["empty_texts"]
+
+
+def test_masks_are_numbers_by_kind(cleaned: Any) -> None:
+    left = [texts[0] for kind, texts in LEFT.items() if kind != "secrets"]
+    corpus = cleaned([{"id": "a", "text": "\n".join([pages()[0]["text"], *left])}])
+    receipt = judge(GATE, corpus.lake, corpus.clean, corpus.catalog)
+    assert failed(receipt) == []
+    masked = {name.removeprefix("masked_"): n for name, n in receipt.numbers.items() if name.startswith("masked_")}
+    assert masked == dict.fromkeys(["emails", "identity_codes", "ibans", "ip_addresses", "phones"], 1)
+    assert receipt.numbers["masked"] == 5
+
+
+def test_a_kind_whose_mask_is_left_out_is_not_judged(cleaned: Any) -> None:
+    text = (
+        "Asenna ohjelma ja avaa valikko. Sitten voit valita tiedoston, jonka haluat avata, ja tallentaa sen uudelleen."
+    )
+    corpus = cleaned([{"id": "a", "text": f"{text} Soita 040 123 4567."}], without=("phones",))
+    receipt = judge(GATE, corpus.lake, corpus.clean, corpus.catalog)
+    assert receipt.passed and "phones_left" not in [e.column for e in receipt.expectations]
+    assert "040 123 4567" in corpus.table()[0]["text"]
+
+
+def test_every_profile_masks_what_it_must() -> None:
+    prose = {"emails", "identity_codes", "ibans", "ip_addresses", "phones"}
+    for name, profile in PROFILES.items():
+        masks = {step.name for step in profile.steps} & set(KINDS)
+        assert masks >= ((prose - {"phones"}) | {"secrets"} if name == "code" else prose)
 
 
 def test_another_schema_stops(corpus: Any) -> None:
@@ -157,7 +232,30 @@ def _started(path: str, manifest: Manifest) -> None:
     Path(path).write_text(manifest.model_copy(update={"started": hour_ago.isoformat()}).model_dump_json())
 
 
-def test_the_gates_own_idea_of_personal_data() -> None:
-    assert addresses("a.b@c.fi, x@y.co.uk and email@example.com") == 2
-    assert addresses("git@host, @decorator, 5 @ 3.50") == 0
-    assert identity_codes("131052-308T 131052A308T 131052-308X 991399-308T") == 2
+@pytest.mark.parametrize(
+    ("kind", "text", "found"),
+    [
+        ("emails", "a.b@c.fi, x@y.co.uk and email@example.com", 2),
+        ("emails", "git@github.com, @decorator, 5 @ 3.50, icon@2x.png", 0),
+        ("identity_codes", "131052-308T 131052A308T 131052-308X 991399-308T 010101-001Z", 2),
+        ("ibans", "FI21 1234 5600 0007 85 FI2112345600000785 FI22 1234 5600 0007 85 FI00 0000 0000 0000 00", 2),
+        ("ip_addresses", "93.184.216.34 192.168.1.1 1.2.3.4 v91.64.72.33 192.0.2.1 2001:db8::1 2a00:1450::1 a::b", 2),
+        ("phones", "040 123 4567\n+358401234567\n+358 00 000 0000\n+46701234567\n12.12.2004", 3),
+        ("long_numbers", "numero 1234567 on, 1200000 on, 12345678901234 on", 1),
+        ("secrets", "password = 'q7Xv2Lm9Rk4Tz8Wp3Ns6' token = \"changeme-12345678901234567\" <KEY>", 1),
+    ],
+)
+def test_the_gates_own_idea_of_personal_data(kind: str, text: str, found: int) -> None:
+    assert KINDS[kind].count(text) == found
+
+
+def test_the_gate_keeps_little_in_memory() -> None:
+    """Eight bytes for a document, and no two of 200,000 ids alike."""
+    import numpy as np
+    import pyarrow as pa
+
+    digests = np.concatenate(
+        [_digests(pa.array([f"source/{part}/{row}" for row in range(20_000)], pa.large_string())) for part in range(10)]
+    )
+    assert digests.nbytes == 1_600_000
+    assert len(np.unique(digests)) == 200_000

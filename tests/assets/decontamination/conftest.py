@@ -1,9 +1,10 @@
-"""A small catalog and lake to run the stages in, without Dagster."""
+"""What the tests of this room share: a world with benchmarks, and n-grams found by comparing lists of words."""
 
+import gzip
 import json
-import logging
+import re
+import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,76 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assets.gates.gate import judge
-from assets.lake import Identity, Lake, Manifest, Receipt
-from assets.lake.documents import document_schema, write_parts
+from assets.lake import Identity, Lake, Manifest
 from assets.recipe.catalog import Catalog
-from assets.recipe.model import Recipe
-from assets.stage import Stage, Work
+from assets.recipe.data import Decontamination
+from tests.world import World, recipe
 
+CORPORA = Path(__file__).parents[3] / "infra/demo/corpora"
 Texts = Iterable[str | tuple[str, str]]
 
 
-def recipe(sources: dict[str, dict[str, Any]], tasks: Iterable[str]) -> Recipe:
-    """A recipe with these sources; what is left out is the least that a recipe needs."""
-    plain = {"format": "jsonl", "files": "none", "language": "en", "license": "x", "cleaning": "web", "pool": "all"}
-    pairs = {"format": "pairs_jsonl", "pair_language": "fi", "cleaning": "pairs"}
-    return Recipe.model_validate(
-        {
-            "name": "small",
-            "description": "",
-            "sources": {name: plain | (pairs if "pairs" in name else {}) | s for name, s in sources.items()},
-            "tokenizer": {"name": "t", "vocab_size": 300, "sources": {}, "sample_bytes": 1},
-            "pair_template": {"instructions": {"en": "", "fi": ""}},
-            "mixture": {"sources": {min(sources): {"epochs": 1}}},
-            "model": {"layers": 1, "hidden": 8, "heads": 1},
-            "training": {
-                "steps": 1,
-                "sequence_length": 8,
-                "global_batch": 1,
-                "micro_batch": 1,
-                "lr": 1,
-                "min_lr": 0,
-                "warmup_steps": 0,
-                "checkpoints": [1],
-            },
-            "tasks": {name: {"kind": "bits_per_character", "files": "none", "language": "en"} for name in tasks},
-        }
-    )
+class BenchmarkWorld(World):
+    """A world of deduplicated corpora and benchmarks."""
 
-
-@dataclass
-class World:
-    """A lake with its catalog, and the versions made so far by (asset, partition)."""
-
-    lake: Lake
-    catalog: Catalog
-    versions: dict[tuple[str, str], Manifest] = field(default_factory=dict)
-
-    def corpus(self, source: str, texts: Texts, part_rows: int = 4) -> None:
-        """Write a deduplicated corpus of documents, or of pairs given as (text, translation)."""
-        rows = [
-            {
-                "id": f"{source}:{number}",
-                "text": text if isinstance(text, str) else text[0],
-                "translation": None if isinstance(text, str) else text[1],
-                "source": source,
-                "language": "en",
-                "license": "x",
-                "meta": f'{{"n": {number}}}',
-            }
-            for number, text in enumerate(texts)
-        ]
-        tables = [
-            pa.Table.from_pylist(rows[i : i + part_rows], document_schema()) for i in range(0, len(rows), part_rows)
-        ]
-        identity = Identity("deduplicated_corpus", source, {}, "test")
-        with self.lake.write(identity) as out:
-            out.counts["documents"] = write_parts(out, tables)
-        self._keep(identity)
+    def corpus(self, source: str, texts: Texts, part_rows: int = 4, asset: str = "deduplicated_corpus") -> Manifest:
+        return super().corpus(source, texts, part_rows, asset)
 
     def benchmark(self, task: str, items: dict[str, str] | None) -> None:
-        """Write a benchmark of items by id; None is one whose data is not available."""
+        """Write a benchmark of items by id; None is one whose data is not at hand."""
         identity = Identity("benchmark", task, {}, "test")
         strings = [(name, pa.string()) for name in ("id", "text", "item")]
         rows = [{"id": item, "text": text, "item": json.dumps({"text": text})} for item, text in (items or {}).items()]
@@ -89,64 +37,62 @@ class World:
             reason = "" if items is not None else "not here"
             about = {"available": items is not None, "reason": reason, "items": len(rows), "files": {}}
             out.write_json("benchmark.json", about)
-        self._keep(identity)
-
-    def run(self, stage: Stage, key: str) -> Manifest:
-        """Make a version of a stage from the versions made so far."""
-        inputs: dict[str, dict[str, Manifest]] = {}
-        for asset, partition in stage.inputs(self.catalog, key):
-            inputs.setdefault(asset, {})[partition] = self.versions[asset, partition]
-        refs = [manifest.ref for of_asset in inputs.values() for manifest in of_asset.values()]
-        identity = stage.identity(self.catalog, key, refs)
-        with self.lake.write(identity) as out:
-            stage.make(self.work(key, inputs, out))
-        return self._keep(identity)
-
-    def work(self, key: str, inputs: Any, out: Any) -> Work:
-        return Work(
-            key=key,
-            catalog=self.catalog,
-            lake=self.lake,
-            inputs=inputs,
-            out=out,
-            scratch=Path(self.lake.root),
-            log=logging.getLogger("test"),
-            run_job=lambda request: None,
-        )
-
-    def judge(self, stage: Stage, manifest: Manifest) -> Receipt:
-        assert stage.gate is not None
-        return judge(stage.gate, self.lake, manifest, self.catalog)
-
-    def damaged(self, manifest: Manifest, damage: dict[str, pa.Table], **counts: int) -> Manifest:
-        """A copy of a version in which some files hold other rows."""
-        identity = Identity(
-            manifest.asset, manifest.partition, {"damage": sorted(damage)}, "test", tuple(manifest.inputs)
-        )
-        with self.lake.write(identity) as out:
-            for entry in manifest.files:
-                target = out.stage(entry.path)
-                if entry.path in damage:
-                    pq.write_table(damage[entry.path], target)
-                else:
-                    target.write_bytes(self.lake.fs.cat_file(self.lake.path(manifest, entry.path)))
-            out.counts.update(manifest.counts | counts)
-        return self._keep(identity, remember=False)
-
-    def _keep(self, identity: Identity, remember: bool = True) -> Manifest:
-        manifest = self.lake.find(identity.asset, identity.partition, identity.version)
-        assert manifest is not None
-        if remember:
-            self.versions[identity.asset, identity.partition] = manifest
-        return manifest
+        self.keep(identity)
 
 
 @pytest.fixture
-def make_world(tmp_path: Path) -> Callable[..., World]:
-    def make(sources: dict[str, dict[str, Any]], benchmarks: dict[str, dict[str, str] | None]) -> World:
-        world = World(Lake.open(str(tmp_path / "lake")), Catalog.of([recipe(sources, benchmarks)]))
+def make_world(tmp_path: Path) -> Callable[..., BenchmarkWorld]:
+    def make(
+        sources: dict[str, dict[str, Any]], benchmarks: dict[str, dict[str, str] | None], **more: Any
+    ) -> BenchmarkWorld:
+        tasks = {name: {"kind": "bits_per_character", "files": "none", "language": "en"} for name in benchmarks}
+        catalog = Catalog.of([recipe(sources, tasks=tasks, **more)])
+        world = BenchmarkWorld(Lake.open(str(tmp_path / "lake")), catalog)
         for task, items in benchmarks.items():
             world.benchmark(task, items)
         return world
 
     return make
+
+
+def table_of(texts: Texts) -> pa.Table:
+    """Documents, or pairs given as (text, translation), with their numbers as ids."""
+    sides = [(text, None) if isinstance(text, str) else text for text in texts]
+    columns = {
+        "id": [str(number) for number in range(len(sides))],
+        "text": [text for text, _ in sides],
+        "translation": [translation for _, translation in sides],
+    }
+    return pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()})
+
+
+def demo_texts(name: str) -> list[str]:
+    """The texts of a demo corpus."""
+    with gzip.open(CORPORA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
+        return [json.loads(line)["text"] for line in stream]
+
+
+def naive_words(text: str) -> list[str]:
+    return re.findall(r"\w+", unicodedata.normalize("NFC", text).casefold())
+
+
+def naive_grams(items: Iterable[str], config: Decontamination) -> set[tuple[str, ...]]:
+    """The n-grams of items whose passages are parted by form feeds."""
+    grams: set[tuple[str, ...]] = set()
+    for item in items:
+        words = naive_words(item)
+        grams |= {tuple(words[i : i + config.ngram]) for i in range(len(words) - config.ngram + 1)}
+        for whole in (words, *map(naive_words, item.split("\f"))):
+            if config.min_words <= len(whole) < config.ngram:
+                grams.add(tuple(whole))
+    return grams
+
+
+def naive_holds(text: str, items: Iterable[str], config: Decontamination) -> bool:
+    """Whether some n-gram of the items stands in the text."""
+    words = naive_words(text)
+    return any(
+        tuple(words[i : i + len(gram)]) == gram
+        for gram in naive_grams(items, config)
+        for i in range(len(words) - len(gram) + 1)
+    )

@@ -8,9 +8,12 @@ from assets.decontamination.stage import STAGE
 from assets.lake.documents import read_parquet, read_parts
 from assets.recipe.catalog import Catalog
 from assets.stage import Table
+from tests.assets.decontamination.test_index import ITEM
 
-ITEM = "The quick brown fox jumps over the lazy dog while eleven other animals watch it from afar"
 BOILERPLATE = "This page is part of the handbook, which comes with no warranty at all, not even an implied one."
+
+
+REST = " ".join(f"r{n}" for n in range(33))
 
 
 def plain(number: int, words: int = 60) -> str:
@@ -27,8 +30,8 @@ TEXTS = [
 ]
 PAIRS = [("Open the file menu to save it", "Avaa tiedostovalikko ja tallenna se heti"), ("Close it", "Sulje se")]
 BENCHMARKS = {
-    "animals": {"fox": f"{ITEM}.", "short": "Yes or no?"},
-    "pages": {"handbook": f"{BOILERPLATE} Of the rest nothing stands elsewhere.", "pair": "\n".join(PAIRS[0])},
+    "animals": {"fox": f"{ITEM}. {REST}", "short": "Yes or no?"},
+    "pages": {"handbook": f"{BOILERPLATE} Of the rest nothing stands elsewhere.", "pair": "\f".join(PAIRS[0])},
 }
 
 
@@ -69,6 +72,7 @@ def test_what_is_cut_what_is_dropped_and_what_stays(made: Any) -> None:
         "words_cut": 17 + 12 * 19,
         "matches": 14,
         "common_ngrams": 7,
+        "template_ngrams": 0,
         "unindexed_items": 1,
         "characters": sum(len(row["text"]) for row in after.values()),
     }
@@ -77,7 +81,7 @@ def test_what_is_cut_what_is_dropped_and_what_stays(made: Any) -> None:
 def test_every_match_names_document_benchmark_and_item(made: Any) -> None:
     manifest = made.versions["decontaminated_corpus", "aa"]
     matches = read_parquet(made.lake, manifest, "matches.parquet").to_pylist()
-    fox = {"benchmark": "animals", "item": "fox", "words": 17, "excerpt": ITEM}
+    fox = {"benchmark": "animals", "item": "fox", "words": 17, "share": 17 / 50, "excerpt": ITEM}
     assert matches[:2] == [{"document": "aa:1", **fox, "dropped": False}, {"document": "aa:3", **fox, "dropped": True}]
     assert [(m["document"], m["item"], m["words"]) for m in matches[2:]] == [
         (f"aa:{n}", "handbook", 19) for n in range(5, 17)

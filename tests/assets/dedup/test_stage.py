@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from assets import engine
 from assets.dedup.stage import STAGE, STAGE_DUPLICATES
 from assets.lake.documents import read_all, read_parquet, read_parts
 from assets.stage import Plot, Table
@@ -57,6 +58,7 @@ def test_documents_of_the_first_source_survive(made: Any) -> None:
         "documents_in": 15,
         "exact": 2,
         "near": 1,
+        "edited": 0,
         "clusters": 3,
         "largest_cluster": 2,
         "removed_zz": 0,
@@ -86,6 +88,7 @@ def test_survivors_are_kept_as_they_were(made: Any) -> None:
         "documents": 6,
         "removed_exact": 2,
         "removed_near": 1,
+        "removed_edited": 0,
         "characters": sum(len(t) for t in after["text"].to_pylist()),
     }
 
@@ -168,6 +171,165 @@ def test_a_source_that_loses_too_much_is_stopped(make_world: Callable[..., Any])
     world.corpus("aa", ["same", "same", "Same", "other"])
     world.run(STAGE_DUPLICATES, "all")
     assert failed(world.judge(STAGE, world.run(STAGE, "aa"))) == ["removed_share"]
+
+
+WORDS = [" ".join(f"{letter}{n}" for n in range(12)) for letter in "abcdef"]
+REPEATING = [
+    f"{WORDS[0]}\n{WORDS[1]}",
+    f"{WORDS[0]}\n\n{WORDS[2]}  \n\t{WORDS[3]}",
+    f"{WORDS[1]}\n{WORDS[0]}",
+    WORDS[4],
+    f"{WORDS[5]}\n{WORDS[4]}\n{WORDS[1]}",
+    f"{WORDS[4]} and".upper(),
+    WORDS[4].upper(),
+]
+
+
+@pytest.fixture
+def trimmed(make_world: Callable[..., Any]) -> Any:
+    """A source without its repeated lines, and one that keeps them."""
+    world = make_world({"aa": {"lines": {}}, "bb": {"pool": "other"}})
+    for source, pool in (("aa", "all"), ("bb", "other")):
+        world.corpus(source, REPEATING, part_rows=3)
+        world.run(STAGE_DUPLICATES, pool)
+        world.run(STAGE, source)
+    return world
+
+
+def test_repeated_lines_go_after_the_duplicates(trimmed: Any) -> None:
+    corpus = trimmed.versions["deduplicated_corpus", "aa"]
+    assert read_all(trimmed.lake, corpus, ["id", "text"]).to_pylist() == [
+        {"id": "aa:0", "text": REPEATING[0]},
+        {"id": "aa:1", "text": f"{WORDS[2]}  \n\t{WORDS[3]}"},
+        {"id": "aa:3", "text": WORDS[4]},
+        {"id": "aa:4", "text": WORDS[5]},
+    ]
+    columns = ["id", "survivor", "kind", "similarity"]
+    assert read_all(trimmed.lake, corpus, columns, "removed").to_pylist() == [
+        {"id": "aa:2", "survivor": None, "kind": "lines", "similarity": 1.0},
+        {"id": "aa:5", "survivor": "aa:3", "kind": "near", "similarity": 8 / 9},
+        {"id": "aa:6", "survivor": "aa:3", "kind": "exact", "similarity": 1.0},
+    ]
+    assert read_all(trimmed.lake, corpus, ["id", "lines", "first", "last"], "trimmed").to_pylist() == [
+        {"id": "aa:1", "lines": 4, "first": 2, "last": 4},
+        {"id": "aa:4", "lines": 3, "first": 0, "last": 1},
+    ]
+    counts = {name: count for name, count in corpus.counts.items() if name != "characters"}
+    assert counts == {
+        "documents_in": 7,
+        "documents": 4,
+        "removed_exact": 1,
+        "removed_near": 1,
+        "removed_edited": 0,
+        "removed_lines": 1,
+        "trimmed_documents": 2,
+        "trimmed_lines": 4,
+    }
+    other = trimmed.versions["deduplicated_corpus", "bb"]
+    assert read_all(trimmed.lake, other, ["id"]).num_rows == 5
+    assert not other.under("trimmed")
+
+
+def test_the_newest_documents_stay_where_asked(make_world: Callable[..., Any]) -> None:
+    world = make_world({"aa": {"lines": {"newest_first": True}, "bounds": {"duplicates": 0.6}}})
+    world.corpus("aa", REPEATING, part_rows=2)
+    world.run(STAGE_DUPLICATES, "all")
+    corpus = world.run(STAGE, "aa")
+    assert read_all(world.lake, corpus, ["id"])["id"].to_pylist() == ["aa:1", "aa:2", "aa:4"]
+    assert world.judge(STAGE, corpus).passed
+
+
+def test_trimmed_corpora_pass(trimmed: Any) -> None:
+    for source in ("aa", "bb"):
+        receipt = trimmed.judge(STAGE, trimmed.versions["deduplicated_corpus", source])
+        assert receipt.passed, (receipt.error, failed(receipt))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{WORDS[2]}\n\t{WORDS[3]}",
+        f"{WORDS[0]}\n\t{WORDS[3]}",
+        f"{WORDS[0]}\n\n{WORDS[2]}  \n\t{WORDS[3]}",
+        WORDS[2],
+        "",
+    ],
+)
+def test_a_text_that_is_no_run_of_its_lines_is_found(trimmed: Any, text: str) -> None:
+    good = trimmed.versions["deduplicated_corpus", "aa"]
+    part = next(read_parts(trimmed.lake, good))
+    rows = part.to_pylist()
+    rows[1]["text"] = text
+    bad = trimmed.damaged(good, {"documents/part-00000.parquet": pa.Table.from_pylist(rows, part.schema)})
+    assert "lost_or_changed" in failed(trimmed.judge(STAGE, bad))
+
+
+@pytest.mark.parametrize("change", [{"first": 1}, {"last": 3}, {"lines": 5}, {"id": "aa:0"}, {"id": "aa:2"}, None])
+def test_a_false_account_of_trimming_is_found(trimmed: Any, change: dict[str, Any] | None) -> None:
+    good = trimmed.versions["deduplicated_corpus", "aa"]
+    part = next(read_parts(trimmed.lake, good, folder="trimmed"))
+    rows = [row | change for row in part.to_pylist()] if change else []
+    bad = trimmed.damaged(good, {"trimmed/part-00000.parquet": pa.Table.from_pylist(rows, part.schema)})
+    assert "lost_or_changed" in failed(trimmed.judge(STAGE, bad))
+
+
+def test_a_document_lost_for_no_reason_is_found(trimmed: Any) -> None:
+    good = trimmed.versions["deduplicated_corpus", "aa"]
+    part = next(read_parts(trimmed.lake, good, folder="removed"))
+    rows = [row | {"kind": "guess"} for row in part.to_pylist()]
+    bad = trimmed.damaged(good, {"removed/part-00000.parquet": pa.Table.from_pylist(rows, part.schema)})
+    assert failed(trimmed.judge(STAGE, bad)) == ["unaccounted", "miscounted"]
+
+
+def test_a_source_that_loses_too_much_for_its_lines_is_stopped(make_world: Callable[..., Any]) -> None:
+    world = make_world({"aa": {"lines": {}, "bounds": {"duplicates": 0.4}}})
+    world.corpus("aa", [*WORDS[:4], " ".join(WORDS[:2]), " ".join(WORDS[1:3]), " ".join(WORDS[2:4])])
+    world.run(STAGE_DUPLICATES, "all")
+    corpus = world.run(STAGE, "aa")
+    assert corpus.counts["removed_lines"] == 3
+    assert failed(world.judge(STAGE, corpus)) == ["removed_share"]
+
+
+def test_what_is_shown_of_lines(trimmed: Any) -> None:
+    shown = STAGE.show(trimmed.lake, trimmed.versions["deduplicated_corpus", "aa"])
+    assert shown["removed_lines"] == 1
+    assert shown["removed"].rows[0] == {"id": "aa:2", "survivor": "", "kind": "lines", "similarity": 1.0}
+    assert shown["trimmed"].rows[0] == {
+        "id": "aa:1",
+        "lines": 4,
+        "trimmed at the start": 2,
+        "first line": WORDS[0],
+        "trimmed at the end": 0,
+        "last line": "",
+    }
+    assert "trimmed" not in STAGE.show(trimmed.lake, trimmed.versions["deduplicated_corpus", "bb"])
+
+
+def test_parts_and_workers_do_not_change_the_documents(
+    make_world: Callable[..., Any], help_pages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world({"zz": {"priority": 0}, "aa": {"priority": 1, "lines": {}}})
+    outcomes = []
+    for part_rows, slice_bytes in ((1000, 2_000_000), (1000, 30_000), (47, 5_000), (30, 2_000_000)):
+        monkeypatch.setattr(engine, "SLICE_BYTES", slice_bytes)
+        for source, texts in (("zz", help_pages[:60]), ("aa", help_pages[316:376])):
+            corpus = world.corpus(source, texts, part_rows)
+        duplicates, corpus = world.run(STAGE_DUPLICATES, "all"), world.run(STAGE, "aa")
+        documents = read_all(world.lake, corpus, ["id", "text"]).to_pylist()
+        outcomes.append((duplicates.files, documents, corpus.counts))
+        for version in (duplicates, corpus, *(world.versions["clean_corpus", source] for source in ("aa", "zz"))):
+            world.lake.fs.rm(world.lake.folder(version), recursive=True)
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    counts = outcomes[0][2]
+    assert counts["removed_near"] > 0
+    assert counts["trimmed_lines"] > 0
+
+
+def test_lines_decide_the_version_of_their_source_only(make_world: Callable[..., Any]) -> None:
+    plain = make_world({"aa": {}, "bb": {}}).catalog
+    other = make_world({"aa": {"lines": {"stub": 3}}, "bb": {}}).catalog
+    for stage, key, same in ((STAGE, "aa", False), (STAGE, "bb", True), (STAGE_DUPLICATES, "all", True)):
+        assert (stage.identity(plain, key, []).version == stage.identity(other, key, []).version) == same
 
 
 def test_the_gates_bounds_do_not_decide_the_version(make_world: Callable[..., Any]) -> None:

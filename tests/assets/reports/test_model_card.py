@@ -56,6 +56,7 @@ def chain(put):
         )  # fmt: skip
         checkpoint = put("checkpoint", LAST, run, tokenizer)
         row = {"task": "heldout_fi", "status": "scored", "items": 5, "stderr": None, "reason": None, "step": 4}
+        row |= {"clean": 2.75, "contaminated": 1}
         scores = [{**row, "metric": m, "score": s} for m, s in (("bits_per_character", 2.5), ("chrf", 31.0))]
         scoreboard = put("scoreboard", "tiny", files={"scores.json": scores})
         return {"scoreboard": {"tiny": scoreboard}, "checkpoint": {LAST: checkpoint}}
@@ -73,7 +74,8 @@ def test_the_card_tells_data_model_scores_gates_and_lineage(lake, catalog, chain
     assert "BLOOM with 38,000 parameters, trained on 256 tokens from 2 sources." in text
     assert "| docs_fi | fi | MIT | 120 | 110 | 100 | 97 | 1,000 | 0.5 | 1.5 |" in text
     assert "| docs_pairs | en-fi | MIT | 120 | 110 | 100 | 97 | 1,000 | 0.5 | 1.5 |" in text
-    assert "| heldout_fi | bits_per_character | 2.5 | 5 |" in text
+    assert "| task | metric | step 4 | clean | items | contaminated |" in text
+    assert "| heldout_fi | bits_per_character | 2.5 | 2.75 | 5 | 1 |" in text
     assert "| decontaminated_corpus | docs_fi | yes |" in text
     assert inputs["checkpoint"][LAST].digest in text
     assert "None: every input had a passing receipt." in text

@@ -11,15 +11,21 @@ from tests.conftest import make_version
 BPC = "bits_per_character"
 
 
-def scored(value, items=5):
+def scored(value, items=5, contaminated=0):
+    clean = {BPC: value + contaminated / 10, BASELINE: 4.0} if contaminated < items else {}
     return {
         "status": "scored", "reason": "", "language": "fi", "metrics": {BPC: value, BASELINE: 4.0},
-        "stderr": {BPC: 0.1}, "items": items,
+        "stderr": {BPC: 0.1}, "items": items, "contaminated": contaminated,
+        "clean": {"items": items - contaminated, "metrics": clean, "stderr": {}},
     }  # fmt: skip
 
 
 def not_scored(status, reason):
     return {"status": status, "reason": reason, "language": "fi", "metrics": {}, "stderr": {}, "items": 0}
+
+
+def counts(items, contaminated=0):
+    return {"items": items, "contaminated": contaminated}
 
 
 def put_evaluations(lake, by_step):
@@ -65,10 +71,21 @@ def test_a_task_that_was_not_scored_has_its_reason_and_no_score(rows):
 
 def test_the_compact_table_has_a_column_per_checkpoint_in_order(rows):
     assert compact(rows) == [
-        {"task": "bench", "metric": "missing", "step 0": None, "step 4": None, "items": 0},
-        {"task": "heldout_fi", "metric": BPC, "step 0": 8.0, "step 4": 2.0, "items": 5},
-        {"task": "heldout_fi", "metric": BASELINE, "step 0": 4.0, "step 4": 4.0, "items": 5},
+        {"task": "bench", "metric": "missing", "step 0": None, "step 4": None, "clean": None, **counts(0)},
+        {"task": "heldout_fi", "metric": BPC, "step 0": 8.0, "step 4": 2.0, "clean": 2.0, **counts(5)},
+        {"task": "heldout_fi", "metric": BASELINE, "step 0": 4.0, "step 4": 4.0, "clean": 4.0, **counts(5)},
     ]
+
+
+def test_both_scores_stand_in_the_table_with_the_number_of_contaminated_items(lake):
+    tasks = {"some": scored(2.0, contaminated=3), "every": scored(2.0, contaminated=5)}
+    rows = score_rows(lake, put_evaluations(lake, {0: tasks, 4: tasks}))
+    assert {(r["task"], r["score"], r["clean"], r["contaminated"]) for r in rows if r["metric"] == BPC} == {
+        ("some", 2.0, 2.3, 3),
+        ("every", 2.0, None, 5),
+    }
+    some = next(row for row in compact(rows) if (row["task"], row["metric"]) == ("some", BPC))
+    assert some == {"task": "some", "metric": BPC, "step 0": 2.0, "step 4": 2.0, "clean": 2.3, **counts(5, 3)}
 
 
 def test_what_was_learned_stands_between_the_untrained_model_and_the_baseline(rows):
@@ -86,13 +103,15 @@ def test_a_held_out_set_that_broke_once_leaves_a_gap_and_the_tables_keep_their_c
         {"held-out set": "b", "step 0": 8.0, "unigram baseline": 4.0, "step 4": 3.0},
         {"held-out set": "c", "step 0": 7.0, "unigram baseline": None, "step 4": None},
     ]
-    assert {tuple(row) for row in compact(rows)} == {("task", "metric", "step 0", "step 4", "items")}
+    assert {tuple(row) for row in compact(rows)} == {
+        ("task", "metric", "step 0", "step 4", "clean", "items", "contaminated")
+    }
 
 
 def test_nothing_scored_gives_empty_tables_and_no_curve(lake):
     rows = score_rows(lake, put_evaluations(lake, {4: {"bench": not_scored("missing", "no data")}}))
     assert learned(rows) == [] and curves(rows) == []
-    assert compact(rows) == [{"task": "bench", "metric": "missing", "step 4": None, "items": 0}]
+    assert compact(rows) == [{"task": "bench", "metric": "missing", "step 4": None, "clean": None, **counts(0)}]
 
 
 def test_there_is_a_curve_per_metric_and_the_baseline_is_a_line_in_it(rows):
@@ -118,6 +137,7 @@ def test_the_scoreboard_says_what_was_scored_and_what_was_not_and_why(lake, cata
         "metric": "missing",
         "step 0": dash,
         "step 4": dash,
-        "items": 0,
+        "clean": dash,
+        **counts(0),
     }
     assert "Bits per character over tokens" in shown

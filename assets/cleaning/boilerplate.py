@@ -1,0 +1,272 @@
+"""Cutting what web pages write around their text, and tests of documents that are little else.
+
+A line is furniture when it is made of nothing but phrases of ``assets.cleaning.furniture``, or is a notice, a copyright line
+or a breadcrumb. What is certain is cut wherever it stands; the rest only among its like: in a run of furniture lines at the
+start or the end of the document, or in a longer run in its middle. So a document's own "Haku" or "Kirjaudu sisään" stays.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import groupby, product
+from typing import TYPE_CHECKING, NamedTuple
+
+from assets.cleaning import furniture
+from assets.cleaning.steps import Edit, Edited, Test
+from assets.cleaning.texts import Documents, Texts
+from assets.recipe.base import Share
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CUT_SHARE = "boilerplate_share"
+"""The fact that ``Boilerplate`` leaves: the share of a document's visible characters that it cut."""
+
+CERTAIN, LIKELY, POSSIBLE = 3, 2, 1
+# Characters: no notice is longer, no row of phrases, and no copyright line or breadcrumb.
+_NOTICE = 400
+_ROW = 200
+_SIGN = 150
+# Sums of the weights of a run of furniture lines that goes as a whole: at an end of the document, and in its middle.
+_END_RUN = 4
+_INNER_RUN = 6
+
+# Three dots end no sentence: "Hae..."
+_SENTENCE_END = re.compile(r"(?:[,;]|(?<!\.)\.)[\"”’»)\]]*\s*$")
+_COPYRIGHT = re.compile(
+    r"\W*(?:copyright\W+)?(?:©|\(c\)|copyright\b)(?=.*\b(?:19|20)\d\d\b)|\W*©\W*\w+(?:\W+\w+){0,4}\W*$", re.I
+)
+_CRUMB = r"\s*[>»›→/|]\s*\S"
+_GROUP = re.compile(r"(\([^()]*\)|\[[^\[\]]*\])")
+
+
+class Weight(NamedTuple):
+    """How sure it is that a line is furniture: over its phrases the sum and the greatest of their weights, and how many
+    are likely at least.
+    """
+
+    total: int = 0
+    greatest: int = 0
+    telling: int = 0
+
+
+_NONE = Weight()
+_SURE = Weight(CERTAIN, CERTAIN, 1)
+
+
+def cut_furniture(lines: list[str], words: list[str]) -> list[int]:
+    """The places of the lines that are cut. ``words`` are the lines in letters alone (``assets.cleaning.letters``)."""
+    weights = {place: weight for place, line in enumerate(words) if (weight := line_weight(line, lines[place])).total}
+    if not weights:
+        return []
+    # Lines without letters part nothing, and go with the run that they stand in.
+    told = (place for place, line in enumerate(words) if place in weights or line.strip())
+    runs = [(is_furniture, list(places)) for is_furniture, places in groupby(told, weights.__contains__)]
+    cut: list[int] = []
+    for number, (is_furniture, places) in enumerate(runs):
+        if not is_furniture:
+            continue
+        total = sum(weights[place].total for place in places)
+        telling = sum(weights[place].telling for place in places)
+        at_end = number in (0, len(runs) - 1)
+        if (total >= _END_RUN and telling) if at_end else (total >= _INNER_RUN and telling > 1):
+            cut += range(places[0], places[-1] + 1)
+        else:
+            cut += [place for place in places if weights[place].greatest == CERTAIN]
+    return cut
+
+
+def line_weight(words: str, line: str) -> Weight:
+    """The weight of a line, given with its letters."""
+    if len(words) > _NOTICE:
+        return _NONE
+    first = (words.split(None, 1) or [""])[0]
+    if first in _phrases() and len(words) <= _ROW and not _SENTENCE_END.search(line):
+        weight = row_weight(words)
+        if weight.total:
+            return weight
+    if first in _notices() and _notices()[first].fullmatch(f"{' '.join(words.split())} "):
+        return _SURE
+    return sign_weight(first, words, line)
+
+
+@lru_cache(maxsize=10_000)
+def row_weight(words: str) -> Weight:
+    """The weight of a line that is made of phrases, the longest first; of another line none."""
+    left = tuple(words.split())
+    found = []
+    while left:
+        weights = _phrases().get(left[0], {})
+        size = next((size for size in range(len(left), 0, -1) if left[:size] in weights), 0)
+        if not size:
+            return _NONE
+        found.append(weights[left[:size]])
+        left = left[size:]
+    return Weight(sum(found), max(found, default=0), sum(weight >= LIKELY for weight in found))
+
+
+def sign_weight(first: str, words: str, line: str) -> Weight:
+    """The weight of a copyright line or a breadcrumb whose first word is ``first``; of another line none."""
+    if len(line) > _SIGN:
+        return _NONE
+    if ("©" in line or first in ("c", "copyright")) and _COPYRIGHT.match(line):
+        return _SURE
+    if words.rstrip().endswith(_rights()):
+        return _SURE
+    if first in _crumbs() and not _SENTENCE_END.search(line):
+        for weight, pattern in _crumbs()[first]:
+            if pattern.match(line):
+                return Weight(weight, weight, 1)
+    return _NONE
+
+
+# The data of ``assets.cleaning.furniture``, made ready
+
+
+def phrases_of(text: str) -> Iterator[str]:
+    """The phrases of a text in the notation of ``furniture``."""
+    for line in re.sub(r"\n[ \t]+", " ", text.strip()).split("\n"):
+        yield from re.split(r"\s\|\s", line)
+
+
+def expanded(phrase: str) -> Iterator[str]:
+    """A phrase in all its forms."""
+    choices = []
+    for part in _GROUP.split(phrase):
+        inner = part[1:-1].split("|") if part[:1] in ("(", "[") else [part]
+        choices.append([*inner, ""] if part[:1] == "[" else inner)
+    for choice in product(*choices):
+        yield " ".join(" ".join(choice).split())
+
+
+def pattern_of(notice: str) -> str:
+    """The pattern of a notice in a line of words that a space each follows."""
+    signs = {"…": ".*", "*": r"\w+ "}
+    parts = []
+    for part in _GROUP.split(notice):
+        inner = part[1:-1].split("|") if part[:1] in ("(", "[") else [part]
+        choices = ("".join(signs.get(word, f"{word} ") for word in choice.split()) for choice in inner)
+        parts.append(f"(?:{'|'.join(choices)}){'?' if part[:1] == '[' else ''}")
+    return "".join(parts)
+
+
+@cache
+def _phrases() -> dict[str, dict[tuple[str, ...], int]]:
+    """By first word the phrases that begin with it, as words, and their weights."""
+    found: dict[str, dict[tuple[str, ...], int]] = {}
+    for weight, name in ((POSSIBLE, "POSSIBLE"), (LIKELY, "LIKELY"), (CERTAIN, "CERTAIN")):
+        for language in furniture.LANGUAGES:
+            for phrase in phrases_of(getattr(language, name)):
+                for words in map(tuple, map(str.split, expanded(phrase))):
+                    found.setdefault(words[0], {})[words] = weight
+    return found
+
+
+@cache
+def _notices() -> dict[str, re.Pattern[str]]:
+    """By first word the notices that begin with it, as a pattern of words that a space each follows."""
+    found: dict[str, list[str]] = {}
+    for language in furniture.LANGUAGES:
+        for notice in phrases_of(language.NOTICES):
+            for first in sorted({form.split()[0] for form in expanded(notice)}):
+                found.setdefault(first, []).append(pattern_of(notice))
+    return {first: re.compile("|".join(patterns)) for first, patterns in found.items()}
+
+
+@cache
+def _rights() -> tuple[str, ...]:
+    return tuple(phrase for language in furniture.LANGUAGES for phrase in phrases_of(language.RIGHTS))
+
+
+@cache
+def _crumbs() -> dict[str, list[tuple[int, re.Pattern[str]]]]:
+    """By first word the beginnings of breadcrumbs, with their weights."""
+    found: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
+    for weight, name in ((CERTAIN, "HOME"), (LIKELY, "MAYBE_HOME")):
+        for language in furniture.LANGUAGES:
+            for phrase in phrases_of(getattr(language, name)):
+                pattern = re.compile(rf"\W*{phrase}\s*:?{_CRUMB}", re.I)
+                found.setdefault(phrase.split()[0], []).append((weight, pattern))
+    return found
+
+
+# Steps
+
+
+class Boilerplate(Edit):
+    """Lines that are a web page's furniture are cut; see the module. Counts the lines."""
+
+    name: str = "boilerplate"
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        return ("lines_boilerplate",)
+
+    def apply(self, texts: Texts) -> Edited:
+        import numpy as np
+        import pyarrow as pa
+
+        cut_lines, share = np.zeros(len(texts), np.int64), np.zeros(len(texts))
+        changed: dict[int, str] = {}
+        for place, (words, lines) in enumerate(zip(texts.letters.lines, texts.lines, strict=True)):
+            cut = cut_furniture(lines, words)
+            if cut:
+                gone = set(cut)
+                changed[place] = "\n".join(line for number, line in enumerate(lines) if number not in gone)
+                cut_lines[place] = len(cut)
+                share[place] = sum(len(lines[number].strip()) for number in cut) / sum(
+                    len(line.strip()) for line in lines
+                )
+        column = texts.column
+        if changed:
+            column = pa.array([changed.get(place, text) for place, text in enumerate(texts.strings)], pa.large_string())
+        return Edited(column, {self.counts[0]: cut_lines}, {CUT_SHARE: share})
+
+
+class MostlyBoilerplate(Test):
+    """Too large a share of the document's characters was furniture, before it was cut out."""
+
+    name: str = "mostly_boilerplate"
+    at_most: Share
+
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
+
+        return documents.facts.get(CUT_SHARE, np.zeros(len(documents))) > self.at_most
+
+
+# "9.5. Otsikko", "Kuva 17.2. Teksti", "Appendix B. Title": numbered as the parts of a manual are, and no sentence.
+_CAPTION = (
+    r"(?:kuva|kuvio|taulukko|luku|osa|liite|kohta|esimerkki|figure|fig\.|table|chapter|part|appendix|section|example|figur|"
+    r"bild|tabell|kapitel|del|bilaga|avsnitt)[ \t]+(?:\d[\d.\-]*|[A-Z]|[IVXL]+)[.:]?"
+)
+_NO_SENTENCE = r"""[ \t]+\S.{0,80}?[^\n.!?:;,…"”’»)\]\s]["”’»)\]]*(?:\.\.\.|…)?$"""
+_NUMBERED = rf"(?im)^[ \t]*(?:\d{{1,3}}(?:\.\d{{1,3}})+\.?|{_CAPTION}){_NO_SENTENCE}"
+# A list's numbers are of one level, too, so these count only beside the others.
+_ONE_LEVEL = rf"(?m)^[ \t]*(?:\d{{1,3}}|[A-Z])\.{_NO_SENTENCE}"
+
+
+class MostlyHeadings(Test):
+    """A page of a manual that is mainly the frame of one: its table of contents, or numbered headings and captions with
+    little between. It goes when they are more than ``lines`` of its lines and more than ``characters`` of its characters;
+    half as many where one stands twice, as running heads do.
+    """
+
+    name: str = "mostly_headings"
+    lines: Share = 0.2
+    characters: Share = 0.1
+    at_least: int = 3
+
+    def fails(self, documents: Documents) -> "np.ndarray":
+        import numpy as np
+
+        text = documents.text
+        numbered = text.count(_NUMBERED)
+        found = numbered + text.count(_ONE_LEVEL) * (numbered >= 2)
+        failed = (found >= self.at_least) & (found > self.lines * text.count(r"[^\s][^\n]*"))
+        for place in np.flatnonzero(failed).tolist():
+            whole = text.strings[place]
+            headings = re.findall(_NUMBERED, whole) + re.findall(_ONE_LEVEL, whole)
+            running = len(set(headings)) < len(headings)
+            failed[place] = sum(map(len, headings)) > self.characters * len(whole) / (2 if running else 1)
+        return failed

@@ -1,0 +1,165 @@
+"""Finding benchmark text that is left in documents, for the gate: by other means than the code that cuts.
+
+Words come from Arrow's regular expressions and become numbers of the benchmarks' vocabulary, n-grams are FNV-1a hashes of
+these in sorted arrays, and what is found is compared word by word.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from assets.engine import map_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+NOT_WORD = r"[^\pL\pN_]+"
+# FNV-1a of 64 bits (RFC 9923).
+OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
+BITS = 24
+
+
+@dataclass(frozen=True)
+class Known:
+    """The n-grams of benchmarks: the numbers of their ``words``, from 1 on, and ``hashes`` by size, uint64, ascending.
+
+    ``shortest`` is the least size, ``heads`` are the hashes of so many words at the beginning of all n-grams, ascending,
+    ``maybe`` bool [2^BITS] their upper bits.
+    """
+
+    words: dict[str, int]
+    shortest: int
+    hashes: "dict[int, np.ndarray]"
+    heads: "np.ndarray"
+    maybe: "np.ndarray"
+
+
+def known_ngrams(texts: Sequence[str], ngram: int, min_words: int) -> Known:
+    """The n-grams of items: runs of ``ngram`` words; items and passages of ``min_words`` and more that are shorter, whole.
+
+    Form feeds part the passages of a text.
+    """
+    import numpy as np
+
+    passages = [text.split("\f") for text in texts]
+    words, passage = _words(list(chain.from_iterable(passages)))
+    numbers = words.dictionary_encode()
+    ids = numbers.indices.to_numpy().astype(np.uint64) + np.uint64(1)
+    item = np.repeat(np.arange(len(texts)), [len(of_item) for of_item in passages])[passage]
+    places = {ngram: np.flatnonzero(item[: max(len(ids) - ngram + 1, 0)] == item[ngram - 1 :])}
+    shortest = min(min_words, ngram)
+    for of in (item, passage):
+        starts = np.flatnonzero(np.append(True, of[1:] != of[:-1])[: len(of)])
+        lengths = np.diff(np.append(starts, len(ids)))
+        for size in range(shortest, ngram):
+            places[size] = np.append(places.get(size, starts[:0]), starts[lengths == size])
+    hashes = {size: np.sort(_fnv(ids, at, size)) for size, at in sorted(places.items()) if len(at)}
+    heads = np.sort(_fnv(ids, np.concatenate(list(places.values())), shortest))
+    maybe = np.zeros(1 << BITS, dtype=bool)
+    maybe[heads >> np.uint64(64 - BITS)] = True
+    return Known({w: n for n, w in enumerate(numbers.dictionary.to_pylist(), 1)}, shortest, hashes, heads, maybe)
+
+
+def left_in(documents: "pa.Table", known: Known) -> "np.ndarray":
+    """The documents (text, translation) in which the hash of some n-gram is found: their rows, int64, ascending."""
+    import numpy as np
+    import pyarrow as pa
+
+    schema = pa.schema([("left", pa.bool_())])
+    sides = documents.select(["text", "translation"])
+    held = map_rows(sides, partial(_left, known=known), schema, threads=True)["left"]
+    return np.flatnonzero(held.to_numpy())
+
+
+def confirmed(documents: "pa.Table", texts: Sequence[str], ngram: int, min_words: int) -> list[int]:
+    """The rows of documents in which some n-gram of the items stands, compared as lists of words; slow, and for a few."""
+    suspects: dict[tuple[str, ...], set[int]] = {}
+    for row, sides in enumerate(searched(documents)):
+        for words in map(_plain_words, sides):
+            for size in range(min(min_words, ngram), ngram + 1):
+                for run in _runs(words, size):
+                    suspects.setdefault(run, set()).add(row)
+    rows: set[int] = set()
+    for text in texts:
+        words = _plain_words(text)
+        for run in _runs(words, ngram):
+            rows |= suspects.get(run, set())
+        for short in (words, *map(_plain_words, text.split("\f"))):
+            if min_words <= len(short) < ngram:
+                rows |= suspects.get(tuple(short), set())
+    return sorted(rows)
+
+
+def searched(documents: "pa.Table") -> Iterator[tuple[str, ...]]:
+    """What of a document holds no n-gram: its text; of a pair, both sides in either order, as benchmarks hold them."""
+    sides = zip(documents["text"].to_pylist(), documents["translation"].to_pylist(), strict=True)
+    for text, translation in sides:
+        yield (text,) if translation is None else (f"{text}\n{translation}", f"{translation}\n{text}")
+
+
+def _left(rows: "pa.Table", known: Known) -> "pa.Table":
+    import numpy as np
+    import pyarrow as pa
+
+    texts = list(searched(rows))
+    words, text = _words(list(chain.from_iterable(texts)))
+    numbers = words.dictionary_encode()
+    vocabulary = [known.words.get(word, 0) for word in numbers.dictionary.to_pylist()]
+    ids = np.array(vocabulary, dtype=np.uint64)[numbers.indices.to_numpy()]
+    row = np.repeat(np.arange(len(texts)), [len(sides) for sides in texts])
+    left = np.zeros(len(texts), dtype=bool)
+    head = _fnv(ids, slice(max(len(ids) - known.shortest + 1, 0)), known.shortest)
+    begins = np.flatnonzero(known.maybe[head >> np.uint64(64 - BITS)])
+    begins = begins[_is_in(head[begins], known.heads)]
+    for size, hashes in known.hashes.items():
+        places = begins[begins <= len(ids) - size]
+        places = places[text[places] == text[places + size - 1]]
+        places = places[_is_in(_fnv(ids, places, size), hashes)]
+        left[row[text[places]]] = True
+    return pa.table({"left": left})
+
+
+def _fnv(ids: "np.ndarray", places: "np.ndarray | slice", size: int) -> "np.ndarray":
+    """FNV-1a of the ``size`` numbers from each of some places on: uint64 [places]. A slice begins at 0."""
+    import numpy as np
+
+    rolled = np.full(places.stop if isinstance(places, slice) else len(places), OFFSET, dtype=np.uint64)
+    for word in range(size):
+        rolled ^= ids[word : word + len(rolled)] if isinstance(places, slice) else ids[places + word]
+        rolled *= np.uint64(PRIME)
+    return rolled
+
+
+def _is_in(values: "np.ndarray", ascending: "np.ndarray") -> "np.ndarray":
+    """Which of ``values`` are among those that ascend: bool [values]."""
+    import numpy as np
+
+    found = np.minimum(np.searchsorted(ascending, values), max(len(ascending) - 1, 0))
+    return ascending[found] == values if len(ascending) else np.zeros(len(values), dtype=bool)
+
+
+def _words(texts: list[str]) -> "tuple[pa.LargeStringArray, np.ndarray]":
+    """All words of some texts, and which text each is of (int64)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    folded = pa.array([unicodedata.normalize("NFC", text).casefold() for text in texts], pa.large_string())
+    split = pc.split_pattern_regex(folded, NOT_WORD)
+    words = pc.list_flatten(split)
+    # A text that begins or ends without a word has an empty one there.
+    real = pc.not_equal(words, "")
+    return words.filter(real), pc.list_parent_indices(split).filter(real).to_numpy()
+
+
+def _plain_words(text: str) -> list[str]:
+    return re.findall(r"\w+", unicodedata.normalize("NFC", text).casefold())
+
+
+def _runs(words: list[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Every run of ``size`` words."""
+    return zip(*(words[place:] for place in range(size)), strict=False)

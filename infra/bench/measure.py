@@ -1,0 +1,94 @@
+"""Running a command as a process of its own, with its time, CPU time and peak memory."""
+
+import os
+import platform
+import resource
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+INTERVAL = 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of wall clock and of CPU, and the peak of the memory of all its processes in bytes.
+
+    Memory is the proportional set size, in which pages that processes share count once, sampled every second.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+class CommandFailedError(Exception):
+    """A measured command ended without success; the message holds its last lines."""
+
+
+def measure(command: list[str]) -> Measured:
+    """Run a command to its end. Raises CommandFailedError when it fails."""
+    import psutil
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        watched = psutil.Process(process.pid)
+        peak = 0
+        assert process.stdout is not None
+        lines: list[str] = []
+        reader = threading.Thread(target=lines.extend, args=(process.stdout,), daemon=True)
+        reader.start()
+        while process.poll() is None:
+            peak = max(peak, _memory(watched))
+            time.sleep(INTERVAL)
+        reader.join()
+    seconds = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        raise CommandFailedError(
+            f"{' '.join(command)} ended with exit code {process.returncode}:\n{''.join(lines[-30:])}"
+        )
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(seconds, cpu, peak)
+
+
+def _memory(process: "psutil.Process") -> int:
+    """Proportional set size of a process and all its descendants; of those that have just ended nothing."""
+    import psutil
+
+    total = 0
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for member in family:
+        try:
+            total += member.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+            continue
+    return total
+
+
+def machine() -> dict[str, str | int | float]:
+    """What figures depend on: processor, cores, memory, Python."""
+    import psutil
+
+    model = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        names = [line for line in cpus.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return {
+        "processor": model,
+        "cores": os.cpu_count() or 1,
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }

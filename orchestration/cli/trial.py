@@ -1,0 +1,238 @@
+"""``tokka try``: a cleaning profile, and if asked deduplication and decontamination, on any file outside the graph."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from assets.cleaning.profiles import PROFILES, Profile
+from orchestration.cli.output import err, fail
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LANGUAGE_FIELDS = ("language", "lang", "declared_lang")
+LICENCE = "LicenseRef-unstated"
+
+
+@dataclass
+class Outcome:
+    """What became of a document; ``reasons`` names all that speak against it, or what was done to it where it is kept."""
+
+    id: str
+    text: str
+    translation: str | None
+    reasons: list[str] = field(default_factory=list)
+    kept: bool = True
+
+    def drop(self, reason: str) -> None:
+        self.kept = False
+        self.reasons.append(reason)
+
+    def line(self) -> str:
+        """The JSON line."""
+        value: dict[str, Any] = {
+            "id": self.id,
+            "decision": "keep" if self.kept else "drop",
+            "reasons": self.reasons,
+            "text": self.text,
+        }
+        if self.translation is not None:
+            value["translation"] = self.translation
+        return json.dumps(value, ensure_ascii=False)
+
+
+def try_command(
+    profile: str,
+    file: str,
+    language: str | None,
+    pair_language: str | None,
+    text_field: str | None,
+    without: list[str],
+    settings: list[str],
+    with_dedup: bool,
+    against: list[str],
+    limit: int | None,
+) -> None:
+    """Print one JSON line for each document, in the order of the file."""
+    chosen = _profile(profile, without, settings)
+    if (profile == "pairs") != (pair_language is not None):
+        fail("the profile 'pairs' needs --language and --pair-language, and no other profile takes --pair-language.")
+    documents = _documents(file, language, pair_language, text_field, limit)
+    outcomes = _clean(documents, chosen)
+    if with_dedup:
+        _deduplicate(outcomes)
+    if against:
+        _decontaminate(outcomes, against, file)
+    for outcome in outcomes:
+        typer.echo(outcome.line())
+
+
+def _profile(name: str, without: list[str], settings: list[str]) -> Profile:
+    if name not in PROFILES:
+        fail(f"there is no cleaning profile {name!r}; the profiles are: {', '.join(PROFILES)}.")
+    thresholds: dict[str, dict[str, float]] = {}
+    for setting in settings:
+        target, _, value = setting.partition("=")
+        step, _, key = target.partition(".")
+        try:
+            thresholds.setdefault(step, {})[key] = float(value)
+        except ValueError:
+            fail(f"--set {setting}: it must be STEP.THRESHOLD=NUMBER, such as digits.at_most=0.2.")
+    try:
+        return PROFILES[name].leaving_out(tuple(without)).with_thresholds(thresholds)
+    except ValueError as error:
+        fail(f"profile {name!r}: {error}.")
+
+
+def _documents(
+    file: str, language: str | None, pair_language: str | None, text_field: str | None, limit: int | None
+) -> "pa.Table":
+    """The file's documents as ``document_schema``; of pairs ``meta`` is the language of ``text``."""
+    import itertools
+
+    import pyarrow as pa
+
+    from assets.lake.documents import document_schema
+
+    records = itertools.islice(_records(file), limit)
+    return pa.Table.from_pylist(
+        [_row(line, record, language, pair_language, text_field) for line, record in records], document_schema()
+    )
+
+
+def _records(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    from assets.corpora.files import find_files
+    from assets.corpora.readers import Fault, read_records
+    from assets.recipe.load import RecipeError
+
+    uri = file if "://" in file else str(Path(file).expanduser().resolve())
+    try:
+        found = find_files((uri,), "FILE")
+    except RecipeError as error:
+        fail(str(error))
+    for each in found:
+        for record in read_records(each, _format(each.name)):
+            if isinstance(record, Fault):
+                fail(f"{record.file}, line {record.line}: {record.what}.")
+            yield record
+
+
+def _format(name: str) -> str:
+    """The format that a file's name tells; what has no known ending is plain text, one document."""
+    stem = name.removesuffix(".gz").removesuffix(".zst").removesuffix(".xz").removesuffix(".bz2")
+    ending = stem.rpartition(".")[2].lower()
+    return {"jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl", "parquet": "parquet"}.get(ending, "text")
+
+
+def _row(
+    line: int, record: dict[str, Any], language: str | None, pair_language: str | None, text_field: str | None
+) -> dict[str, str | None]:
+    declared = language or next((str(record[name]) for name in LANGUAGE_FIELDS if record.get(name)), None)
+    if declared is None:
+        fail(f"record {line} says no language (in {', '.join(LANGUAGE_FIELDS)}); give one with --language.")
+    sides = {"text": record.get(text_field or (pair_language or "text"))}
+    if pair_language is not None:
+        sides["translation"] = record.get(declared)
+    for side, value in sides.items():
+        if not isinstance(value, str):
+            known = ", ".join(map(str, record))
+            fail(f"record {line} has no {side} (its fields are {known}); name the field with --text-field.")
+    return {
+        "id": str(record.get("id", line)),
+        "source": "trial",
+        "language": declared,
+        "license": str(record.get("license") or LICENCE),
+        "translation": None,
+        "url": None,
+        "meta": pair_language,
+        **sides,
+    }
+
+
+def _clean(documents: "pa.Table", profile: Profile) -> list[Outcome]:
+    from assets.cleaning.trial import try_profile
+
+    tried = try_profile(documents, profile)
+    rows = zip(documents["id"].to_pylist(), tried.to_pylist(), strict=True)
+    return [
+        Outcome(id_, row["text"], row["translation"], list(row["reasons"]), not row["reasons"]) for id_, row in rows
+    ]
+
+
+def _kept(outcomes: list[Outcome]) -> "tuple[list[Outcome], pa.Table]":
+    """The outcomes that are kept so far, and their documents."""
+    import pyarrow as pa
+
+    kept = [outcome for outcome in outcomes if outcome.kept]
+    columns = {
+        "id": [outcome.id for outcome in kept],
+        "source": ["trial"] * len(kept),
+        "text": [outcome.text for outcome in kept],
+        "translation": [outcome.translation for outcome in kept],
+    }
+    return kept, pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()})
+
+
+def _deduplicate(outcomes: list[Outcome]) -> None:
+    """Drop what repeats an earlier document of the file."""
+    from assets.dedup.search import find_duplicates
+    from assets.recipe.data import Dedup
+
+    kept, table = _kept(outcomes)
+    for found in find_duplicates(lambda: [table], Dedup()):
+        kept[found.document].drop(f"{found.kind}_duplicate of {kept[found.survivor].id}")
+
+
+def _decontaminate(outcomes: list[Outcome], against: list[str], file: str) -> None:
+    """Drop or cut what holds text of the benchmarks, the tried file itself left out; the reasons say so."""
+    from assets.decontamination.documents import decontaminate
+    from assets.recipe.data import Decontamination
+
+    kept, table = _kept(outcomes)
+    benchmarks: dict[str, list[tuple[str, str]]] = {}
+    for name in against:
+        benchmarks |= _benchmarks(name, Path(file))
+    for outcome, row in zip(kept, decontaminate(table, benchmarks, Decontamination()).to_pylist(), strict=True):
+        outcome.reasons += [
+            f"contamination: {match['benchmark']}, item {match['item']}, {match['words']} words"
+            for match in row["matches"]
+        ]
+        outcome.kept = row["decision"] != "dropped"
+        outcome.text = row["text"] if outcome.kept else outcome.text
+
+
+def _benchmarks(name: str, tried: Path) -> dict[str, list[tuple[str, str]]]:
+    """The (id, text) of the items of a task, of all tasks of a recipe, of all recipes (``all``), or of files."""
+    from assets.benchmarks.items import BenchmarkDataError, items_of_files
+    from assets.benchmarks.stage import read_task
+    from assets.recipe.load import load_catalog
+
+    catalog = load_catalog()
+    if name == "all":
+        tasks = list(catalog.tasks)
+    elif name in catalog.recipes:
+        tasks = list(catalog.recipes[name].tasks)
+    elif name in catalog.tasks:
+        tasks = [name]
+    elif Path(name).exists():
+        try:
+            return items_of_files(Path(name), leave_out=(tried,))
+        except BenchmarkDataError as error:
+            fail(str(error))
+    else:
+        known = ", ".join(("all", *catalog.recipes, *sorted(catalog.tasks)))
+        fail(f"--against {name}: there is no such file or folder, recipe or task; recipes and tasks are: {known}.")
+    items: dict[str, list[tuple[str, str]]] = {}
+    for task in sorted(tasks):
+        try:
+            table, reason = read_task(catalog, task)
+        except BenchmarkDataError as error:
+            fail(str(error))
+        if reason:
+            err.print(f"tokka: the data of {task} is not whole: {reason}", markup=False)
+        items[task] = list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    return items
