@@ -8,7 +8,7 @@ trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder/venv"
 torch=$("$python" -c 'import tomllib; print(next(d for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"] if d.startswith("torch")))')
 "$folder/venv/bin/pip" install --quiet "$torch"
-"$folder/venv/bin/pip" install --quiet -e '.[dev]'
+"$folder/venv/bin/pip" install --quiet -e '.[kenlm,fasttext,ray,bench,dev]'
 "$folder/venv/bin/pip" check
 {
   echo "# Every package of the environment, made by infra/lock.sh. No hashes: torch's file differs from machine to machine."

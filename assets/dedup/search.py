@@ -53,7 +53,7 @@ def duplicate_table(
     ``parts()`` gives the documents in priority order, as tables with the columns ``COLUMNS`` among others; it is called twice.
     Walking in that order, a document goes when it is a duplicate of one that stays, so that each removed document is
     itself similar to its survivor; a chain of similar documents does not collapse into one. ``scratch`` is a folder for
-    a temporary file of at most one and a half times the size of the texts (default: the system's).
+    a temporary file of at most three times the size of the texts (default: the system's).
     """
     import numpy as np
     import pyarrow as pa

@@ -85,7 +85,9 @@ def _rows(lake: Lake, manifest: Manifest, folder: str, column: str, value: str) 
         with lake.open_file(manifest, entry.path) as stream:
             file = pq.ParquetFile(stream)
             for group in range(file.num_row_groups):
-                places = pc.indices_nonzero(pc.equal(file.read_row_group(group, [column])[column], value))
+                # One array, since Arrow's indices_nonzero crashes on a column without chunks.
+                ids = file.read_row_group(group, [column])[column].combine_chunks()
+                places = pc.indices_nonzero(pc.equal(ids, value))
                 if len(places):
                     found += file.read_row_group(group).take(places).to_pylist()
     return found
