@@ -85,13 +85,17 @@ def clean_slice(rows: "pa.Table", profile: Profile, languages: Languages) -> "pa
     and what the edits counted.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    before = Documents.of(rows, languages)
     documents, counts = edit(Documents.of(rows, languages), profile)
-    reasons = [found[0] if found else None for found in judge(documents, profile)]
-    before = [rows[column].to_pylist() for column in languages.columns]
-    excerpts = [_excerpt([side[place] for side in before]) if reason else None for place, reason in enumerate(reasons)]
+    reasons = pa.array([found[0] if found else None for found in judge(documents, profile)], pa.large_string())
+    gone = pc.is_valid(reasons)
+    excerpts = pa.nulls(len(documents), pa.large_string())
+    if pc.any(gone).as_py():
+        excerpts = pc.replace_with_mask(excerpts, gone, _excerpts(before.take(pc.indices_nonzero(gone).to_numpy())))
     columns = [side.column for side in documents.sides.values()]
-    arrays = [*columns, pa.array(reasons, pa.large_string()), pa.array(excerpts, pa.large_string())]
+    arrays = [*columns, reasons, excerpts]
     arrays += [pa.array(counts[name], pa.int64()) for name in count_names(profile)]
     return pa.Table.from_arrays(arrays, schema=_slice_schema(profile, languages))
 
@@ -132,13 +136,18 @@ def judge(documents: Documents, profile: Profile, every: bool = False) -> list[l
     return failed
 
 
-def _excerpt(sides: list[str]) -> str:
-    """How a removed document began, both sides of a pair, personal data masked whatever the profile."""
-    # Masked before the cut, so that no address stands half in the excerpt, and after it, since half a number can be another one.
-    return _masked(_masked("\n".join(side[: 2 * EXCERPT] for side in sides))[:EXCERPT])
+def _excerpts(gone: Documents) -> "pa.Array":
+    """How removed documents began, both sides of a pair, personal data masked whatever the profile."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    sides = [pc.utf8_slice_codeunits(side.column, 0, 2 * EXCERPT) for side in gone.sides.values()]
+    texts = pc.binary_join_element_wise(*sides, pa.scalar("\n", pa.large_string()))
+    # Masked before the cut, so that no address stands half in it, and after it, since half a number can be another one.
+    return _masked(pc.utf8_slice_codeunits(_masked(texts), 0, EXCERPT))
 
 
-def _masked(text: str) -> str:
+def _masked(column: "pa.Array") -> "pa.Array":
     for mask in EXCERPT_MASKS:
-        text = mask.mask(text)[0]
-    return text
+        column = mask.apply(Texts(column, "")).column
+    return column
