@@ -1,8 +1,8 @@
-"""Running a command as a process of its own, with its time, CPU time and peak memory."""
+"""Running a command as a process of its own, with its time and peak memory."""
 
+import contextlib
 import os
 import platform
-import resource
 import subprocess
 import threading
 import time
@@ -18,13 +18,12 @@ INTERVAL = 1.0
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of wall clock and of CPU, and the peak of the memory of all its processes in bytes.
+    """Seconds of wall clock, and the peak of the memory of all its processes in bytes.
 
     Memory is the proportional set size, in which pages that processes share count once, sampled every second.
     """
 
     seconds: float
-    cpu_seconds: float
     peak_bytes: int
 
 
@@ -36,7 +35,6 @@ def measure(command: list[str]) -> Measured:
     """Run a command to its end. Raises CommandFailedError when it fails."""
     import psutil
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         watched = psutil.Process(process.pid)
@@ -47,16 +45,15 @@ def measure(command: list[str]) -> Measured:
         reader.start()
         while process.poll() is None:
             peak = max(peak, _memory(watched))
-            time.sleep(INTERVAL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(INTERVAL)
+        seconds = time.monotonic() - start
         reader.join()
-    seconds = time.monotonic() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
         raise CommandFailedError(
             f"{' '.join(command)} ended with exit code {process.returncode}:\n{''.join(lines[-30:])}"
         )
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(seconds, cpu, peak)
+    return Measured(seconds, peak)
 
 
 def _memory(process: "psutil.Process") -> int:

@@ -1,0 +1,59 @@
+"""The benchmark of the data plane: its corpora, its measuring, and a small run of every stage."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.bench.corpus import documents, varied, vary, write_corpus
+from infra.bench.data import PLANE, bench
+from infra.bench.measure import CommandFailedError, measure
+
+DEMO = Path(__file__).parents[2] / "infra" / "demo" / "corpora"
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return set(zip(*(words[place:] for place in range(5)), strict=False))
+
+
+def test_variants_are_as_long_and_no_near_duplicates():
+    text = max((d["text"] for d in documents([DEMO / "gnome_help_fi.jsonl.gz"])), key=len)
+    seen = [shingles(vary(text, variant)) for variant in range(4)]
+    assert vary(text, 0) == text
+    for place, one in enumerate(seen):
+        for other in seen[place + 1 :]:
+            assert len(one & other) / len(one | other) < 0.8
+    assert vary(text, 3).count("\n") == pytest.approx(text.count("\n"), rel=0.2)
+    assert len(vary(text, 3)) == pytest.approx(len(text), rel=0.2)
+
+
+def test_a_corpus_has_the_size_that_is_asked_for_and_ids_of_its_own(tmp_path):
+    base = documents([DEMO / "gnome_help_fi.jsonl.gz"])
+    size = write_corpus(base, tmp_path, 1_500_000, files=2)
+    rows = [json.loads(line) for file in sorted(tmp_path.glob("*.jsonl")) for line in file.open(encoding="utf-8")]
+    assert size == sum(len(row["text"].encode()) for row in rows)
+    assert 1_500_000 <= size < 1_500_000 + max(len(d["text"].encode()) for d in base) * 2
+    assert len({row["id"] for row in rows}) == len(rows) == len(list(varied(base, 1_500_000)))
+
+
+def test_memory_and_time_of_a_command_and_of_its_children_are_measured():
+    child = "import time; x = bytearray(150_000_000); time.sleep(2)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    measured = measure([sys.executable, "-c", code])
+    assert measured.seconds >= 2
+    assert 150_000_000 < measured.peak_bytes < 400_000_000
+
+
+def test_a_command_that_fails_says_its_last_words():
+    with pytest.raises(CommandFailedError, match="exit code 3:\nbecause"):
+        measure([sys.executable, "-c", "print('because'); raise SystemExit(3)"])
+
+
+def test_every_stage_and_gate_is_measured(tmp_path):
+    said: list[str] = []
+    result = bench([DEMO / "gnome_help_fi.jsonl.gz"], 1, "fi", False, said.append, tmp_path)
+    assert {"raw_corpus", *PLANE, *(f"{asset} gate" for asset in PLANE)} <= result["tokka"].keys()
+    assert all(0 < figures["peak_gb"] < 3 for figures in result["tokka"].values())
+    assert "ratios" not in result and not list(tmp_path.iterdir())
