@@ -112,8 +112,12 @@ def small_workplace(folder: Path) -> Workplace:
     """A workplace with the recipe ``small`` and its data."""
     place = Workplace(folder)
     place.recipe("small", SMALL)
-    place.data("small_gnome_fi", demo_rows("gnome_help_fi", 120))
-    place.data("small_aptitude_fi", demo_rows("aptitude_doc_fi", 40))
+    pages = demo_rows("gnome_help_fi", 120)
+    longest = sorted(pages, key=lambda row: len(row["text"]))[-3:]
+    place.data("small_gnome_fi", pages)
+    place.data(
+        "small_aptitude_fi", demo_rows("aptitude_doc_fi", 37) + [row | {"id": f"{row['id']}/copy"} for row in longest]
+    )
     place.data("small_pairs", demo_rows("libreoffice_pairs", 1_200))
     return place
 

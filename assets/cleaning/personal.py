@@ -242,7 +242,7 @@ class IdentityCodes(Mask):
 class Ibans(Mask):
     """Bank account numbers are masked."""
 
-    candidates: ClassVar[str] = r"\b[A-Za-z]{2}[0-9]{2}(?:[ \x{a0}-]?[0-9A-Za-z]){11}"
+    candidates: ClassVar[str] = r"[A-Za-z]{2}[0-9]{2}(?:[ \x{a0}-]?[0-9A-Za-z]){11}"
     name: str = "ibans"
 
     def mask(self, text: str) -> tuple[str, int]:
@@ -252,7 +252,7 @@ class Ibans(Mask):
 class IpAddresses(Mask):
     """Global IP addresses are masked."""
 
-    candidates: ClassVar[str] = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|\b[23][0-9A-Fa-f]{3}:[0-9A-Fa-f]{0,4}:"
+    candidates: ClassVar[str] = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[23][0-9A-Fa-f]{3}:[0-9A-Fa-f]{0,4}:"
     name: str = "ip_addresses"
 
     def mask(self, text: str) -> tuple[str, int]:

@@ -15,6 +15,8 @@ WAITS = (0.5, 1, 2, 4, 8, 15, 15, 15, 30, 30)
 MULTIPART_BYTES = 16 * 2**20
 """Size of the parts in which a larger file is uploaded."""
 _BUSY = {errno.EBUSY, errno.EIO, errno.EAGAIN, errno.ECONNRESET, errno.ECONNREFUSED, errno.EPIPE, errno.ETIMEDOUT}
+# What s3fs makes of a server that says "internal error".
+_BUSY.add(getattr(errno, "EREMOTEIO", errno.EIO))
 _NETWORK = ("botocore", "aiobotocore", "aiohttp", "fsspec")
 
 

@@ -24,14 +24,20 @@ def rows(lake, asset, partition, folder):
 def test_a_document_that_was_trained_on_is_followed_to_its_tokens(lake):
     kept = rows(lake, "decontaminated_corpus", "small_pairs", "documents")[0]
     passages = document_passages(lake, kept["id"])
-    assert [p.asset for p in passages] == [
-        "raw_corpus", "clean_corpus", "deduplicated_corpus", "decontaminated_corpus", "tokenized_shards", "mixture",
-    ]  # fmt: skip
-    assert [p.decision for p in passages[-2:]] == ["tokenized", "mixed"]
+    assert [p.asset for p in passages[:5]] == [
+        "raw_corpus",
+        "clean_corpus",
+        "deduplicated_corpus",
+        "decontaminated_corpus",
+        "tokenized_shards",
+    ]
+    # A run that was killed, or another test, may have left a second mixture.
+    assert {p.asset for p in passages[5:]} == {"mixture"}
+    assert (passages[4].decision, passages[5].decision) == ("tokenized", "mixed")
     first, second = (r for r in rows(lake, "tokenized_shards", "small_pairs--small-bpe", "documents")
                      if r["document"] == kept["id"])  # fmt: skip
     for rendering in (first, second):
-        assert f"{rendering['rendering']}: tokens {rendering['token_offset']:,} to" in passages[-2].what
+        assert f"{rendering['rendering']}: tokens {rendering['token_offset']:,} to" in passages[4].what
 
 
 def test_a_document_that_cleaning_removed_says_why_and_stops_there(lake):
@@ -42,7 +48,7 @@ def test_a_document_that_cleaning_removed_says_why_and_stops_there(lake):
 
 
 def test_a_duplicate_names_its_survivor_and_the_survivor_what_it_stands_for(lake):
-    gone = rows(lake, "deduplicated_corpus", "small_pairs", "removed")[0]
+    gone = rows(lake, "deduplicated_corpus", "small_fi", "removed")[0]
     assert gone["survivor"] in document_passages(lake, gone["id"])[-1].what
     stays = {p.asset: p for p in document_passages(lake, gone["survivor"])}["deduplicated_corpus"]
     assert "stands for" in stays.what and gone["id"] in stays.what
@@ -51,7 +57,7 @@ def test_a_duplicate_names_its_survivor_and_the_survivor_what_it_stands_for(lake
 def test_an_edited_document_shows_the_lines_that_went(lake):
     raw = {r["id"]: r["text"] for r in rows(lake, "raw_corpus", "small_fi", "documents")}
     clean = rows(lake, "clean_corpus", "small_fi", "documents")
-    cut = next(r for r in clean if len(r["text"].splitlines()) < len(raw[r["id"]].splitlines()) - 2)
+    cut = next(r for r in clean if any(line not in r["text"] for line in raw[r["id"]].splitlines() if line.strip()))
     passage = document_passages(lake, cut["id"])[1]
     assert passage.decision == "edited"
     gone = [d[2:] for d in passage.details if d.startswith("- ")]

@@ -23,6 +23,7 @@ def client_error(status: int) -> boto.ClientError:
         (boto.ConnectionClosedError(endpoint_url="http://127.0.0.1:1"), True),
         (client_error(503), True),
         (OSError(errno.EBUSY, "slow down"), True),
+        (OSError(errno.EREMOTEIO, "internal error"), True),
         (client_error(412), False),
         (FileNotFoundError(), False),
         (FileExistsError(), False),
