@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import psutil
 
-INTERVAL = 1.0
+INTERVAL = 0.25
 
 
 @dataclass(frozen=True)
 class Measured:
     """Seconds of wall clock, and the peak of the memory of all its processes in bytes.
 
-    Memory is the proportional set size, in which pages that processes share count once, sampled every second.
+    Memory is the proportional set size, in which pages that processes share count once, sampled four times a second.
     """
 
     seconds: float
