@@ -1,5 +1,6 @@
 """Trying a profile on documents outside the graph, to tune it: every reason, not only the first, and the edited text."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,24 +21,13 @@ def trial_schema() -> "pa.Schema":
     return pa.schema([("text", strings), ("translation", strings), ("reasons", pa.list_(strings))])
 
 
-def try_profile(documents: "pa.Table", profile: Profile) -> "pa.Table":
-    """Run a profile over documents, each in its declared language; one row (``trial_schema``) for each, in order.
-
-    ``documents`` has ``document_schema`` without nulls in ``language``; those with a translation are pairs, whose ``meta``
-    is the language of ``text``.
+def try_profile(documents: "pa.Table", languages: Sequence[Languages], profile: Profile) -> "pa.Table":
+    """Run a profile over documents (``document_schema``), each in its declared languages; a row (``trial_schema``) for each,
+    in order.
     """
     import numpy as np
     import pyarrow as pa
 
-    languages = [
-        Languages(declared) if translation is None else Languages(str(other), declared)
-        for declared, translation, other in zip(
-            documents["language"].to_pylist(),
-            documents["translation"].to_pylist(),
-            documents["meta"].to_pylist(),
-            strict=True,
-        )
-    ]
     done: list[pa.Table] = []
     order: list[int] = []
     for group in dict.fromkeys(languages):

@@ -6,7 +6,7 @@ from assets.corpora.documents import UNKNOWN_LICENSE
 from assets.corpora.language import identify
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import document_schema, read_parts
+from assets.lake.documents import count_distinct, document_schema, read_parts
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ def profile(version: Profiled) -> list[Row]:
         spaced = range(-row["documents"] % step, part.num_rows, step)
         samples.append(part.select(list(columns)).take(pa.array(spaced, pa.int64())))
         row["documents"] += part.num_rows
-    distinct = pc.count_distinct(pa.chunked_array([chunk for array in ids for chunk in array.chunks])).as_py()
     row |= {
         "miscounted": abs(row["documents"] - manifest.counts["documents"]),
-        "duplicate_ids": row["documents"] - distinct,
+        "duplicate_ids": row["documents"] - count_distinct(ids),
         "encoding_damage_share": damaged / max(row["documents"], 1),
         "bad_record_share": manifest.counts["bad_records"] / max(counted, 1),
         "damaged_file_share": manifest.counts["damaged_files"] / max(manifest.counts["files"], 1),

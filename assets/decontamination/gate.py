@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.lake import InputRef, Lake
-from assets.lake.documents import document_schema, read_parquet, read_parts
+from assets.lake.documents import count_distinct, document_schema, read_parquet, read_parts
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from great_expectations.expectations import Expectation
 
@@ -31,7 +30,6 @@ def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
 
 def profile(version: Profiled) -> list[Row]:
     """One row, recounted from the files of this version, of the corpus before it and of the benchmarks."""
-    import numpy as np
     import pyarrow as pa
 
     from assets.decontamination.left import confirmed, left_in
@@ -45,11 +43,11 @@ def profile(version: Profiled) -> list[Row]:
     known = _known(lake, benchmarks, config.ngram, config.min_words)
     dropped, cut = _changed(lake, manifest.ref)
     row: Row = dict.fromkeys(("documents_in", "documents", "lost_or_changed", "schema_differs", "contaminated"), 0)
-    ids: list[np.ndarray] = []
+    ids: list[pa.ChunkedArray] = []
     for old, new in zip(read_parts(lake, before), read_parts(lake, manifest), strict=True):
         row["documents_in"] += old.num_rows
         row["documents"] += new.num_rows
-        ids.append(_hashes(new["id"]))
+        ids.append(new["id"])
         row["schema_differs"] += int(not new.schema.equals(document_schema()))
         row["lost_or_changed"] += _lost_or_changed(old, new, dropped, cut)
         left = new.take(pa.array(left_in(new, known)))
@@ -61,7 +59,7 @@ def profile(version: Profiled) -> list[Row]:
     row["miscounted"] = abs(row["documents_in"] - before.counts["documents"]) + sum(
         abs(row[name] - counts[name]) for name in ("documents_in", "documents", "dropped", "cut")
     )
-    row["duplicate_ids"] = row["documents"] - len(np.unique(np.concatenate(ids))) if ids else 0
+    row["duplicate_ids"] = row["documents"] - count_distinct(ids)
     row["dropped_share"] = row["dropped"] / max(row["documents_in"], 1)
     row["words_cut"] = counts["words_cut"]
     row["benchmarks_unread"] = len(set(version.catalog.tasks) - {ref.partition for ref in benchmarks})
@@ -98,14 +96,6 @@ def _changed(lake: Lake, version: InputRef) -> "tuple[pa.Array, pa.Array]":
         matches = pq.read_table(stream, columns=["document", "dropped"])
     dropped = pc.unique(matches.filter(matches["dropped"])["document"])
     return dropped, pc.unique(matches.filter(pc.invert(matches["dropped"]))["document"])
-
-
-def _hashes(ids: "pa.ChunkedArray") -> "np.ndarray":
-    """Ids as numbers of 64 bits, uint64; among n different ones two share theirs with a probability of n^2 / 2^65."""
-    import pandas as pd
-
-    hashes: np.ndarray = pd.util.hash_array(ids.to_numpy(), categorize=False)
-    return hashes
 
 
 def _lost_or_changed(old: "pa.Table", new: "pa.Table", dropped: "pa.Array", cut: "pa.Array") -> int:

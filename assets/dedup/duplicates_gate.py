@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rapidfuzz.distance import Indel
-
 from assets.dedup.text import normalise
 from assets.gates.expectations import at_most, none
 from assets.gates.gate import Gate, Profiled, Row
@@ -94,6 +92,8 @@ def _alike(member: Row, texts: dict[str, tuple[str, str | None]], dedup: Dedup) 
         return [normalise(side or "") for side in own] == [normalise(side or "") for side in other]
     words, others = (normalise(text).split() for text, _ in (own, other))
     if member["kind"] == "edited":
+        from rapidfuzz.distance import Indel
+
         similarity, least = Indel.normalized_similarity(words, others), dedup.same_words
     else:
         a, b = (_shingles(found, dedup.shingle) for found in (words, others))

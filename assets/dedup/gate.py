@@ -9,7 +9,7 @@ from assets.dedup.duplicates_gate import occurrences
 from assets.dedup.text import digested, replaced
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import document_schema, read_parts
+from assets.lake.documents import count_distinct, document_schema, read_parts
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def profile(version: Profiled) -> list[Row]:
             _digests(kept if trimmed is None else kept.filter(pc.invert(pc.is_in(kept["id"], trimmed["id"]))))
         )
     found = np.concatenate(digests)
-    row["duplicate_ids"] = row["documents"] - _distinct(ids)
+    row["duplicate_ids"] = row["documents"] - count_distinct(ids)
     row["left_duplicates"] = len(found) - len(np.unique(found))
     row["miscounted"] = (
         abs(row["documents_in"] - version.input("clean_corpus").counts["documents"])
@@ -67,14 +67,6 @@ def profile(version: Profiled) -> list[Row]:
     row["unaccounted"] = abs(row["documents_in"] - row["documents"] - sum(kinds[kind] for kind in KINDS))
     row["removed_share"] = row["removed"] / max(row["documents_in"], 1)
     return [row]
-
-
-def _distinct(columns: "list[pa.ChunkedArray]") -> int:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    chunks = [chunk for column in columns for chunk in column.chunks]
-    return int(pc.count_distinct(pa.chunked_array(chunks, pa.large_string())).as_py())
 
 
 def _parts(version: Profiled) -> "Iterator[tuple[pa.Table, pa.Table, pa.Table, pa.Table | None]]":

@@ -85,6 +85,15 @@ def characters(table: "pa.Table") -> int:
     return sum(int(pc.sum(pc.utf8_length(table[side])).as_py() or 0) for side in ("text", "translation"))
 
 
+def count_distinct(columns: "Iterable[pa.ChunkedArray]") -> int:
+    """How many different ids some parts hold."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    return int(pc.count_distinct(pa.chunked_array(chunks, pa.large_string())).as_py())
+
+
 def evenly(table: "pa.Table", count: int) -> "pa.Table":
     """About ``count`` rows of a table, evenly spaced; all of them where there are fewer."""
     return table.take(_row_numbers(table.num_rows, count))

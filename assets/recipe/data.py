@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from assets.recipe.base import Config, Count, Language, Name, Positive, Share
+from assets.recipe.base import Config, Count, Language, Name, OneOrMany, Positive, Share
 
 CleaningProfile = Literal["documentation", "web", "news", "social", "books", "wiki", "code", "pairs"]
 SourceFormat = Literal["jsonl", "parquet", "text", "pairs_jsonl", "pairs_tsv"]
@@ -67,13 +67,8 @@ class Classifier(Config):
     kind: Literal["fasttext"]
     model: str = Field(description="fsspec URI of a .bin or .ftz file; a relative path starts at the project")
     name: Name = Field("classifier", description="the reason that documents go for")
-    labels: tuple[str, ...] = Field(min_length=1, description="any of these, such as __label__toxic")
+    labels: OneOrMany = Field(description="any of these, such as __label__toxic")
     threshold: Share = Field(0.5, description="probability of a label, at least")
-
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
 
 
 Filter = Annotated[LineModel | Classifier, Field(discriminator="kind")]
@@ -83,9 +78,7 @@ class Source(Config):
     """One corpus: where it lies, what it is declared to be, and how it is cleaned."""
 
     format: SourceFormat
-    files: tuple[str, ...] = Field(
-        min_length=1, description="fsspec URIs or globs; a relative path starts at the project"
-    )
+    files: OneOrMany = Field(description="fsspec URIs or globs; a relative path starts at the project")
     language: Language = Field(description="declared language of the documents; of pairs, the one translated into")
     pair_language: Language | None = Field(None, description="of pairs: the other language")
     license: str | None = Field(None, description="SPDX id; where the records carry their own, leave it out")
@@ -105,11 +98,6 @@ class Source(Config):
     )
     lines: Lines | None = Field(None, description="removal of lines that stood in the source before; not for pairs")
     bounds: SourceBounds = SourceBounds()
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _pairs_have_two_languages(self) -> "Source":

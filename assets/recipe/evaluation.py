@@ -1,21 +1,12 @@
 """Configuration of the evaluation: which tasks, from which data."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from assets.recipe.base import Config, Language, Positive
+from assets.recipe.base import Config, Language, OneOrMany, Positive
 
-
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Files = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_one_or_many),
-    Field(min_length=1, description="fsspec URIs or globs; a relative path starts at the project"),
-]
+Files = Annotated[OneOrMany, Field(description="fsspec URIs or globs; a relative path starts at the project")]
 
 
 class BitsPerCharacter(Config):

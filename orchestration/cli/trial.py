@@ -62,7 +62,7 @@ def try_command(
     if (profile == "pairs") != (pair_language is not None):
         fail("the profile 'pairs' needs --language and --pair-language, and no other profile takes --pair-language.")
     documents = _documents(file, language, pair_language, text_field, limit)
-    outcomes = _clean(documents, chosen)
+    outcomes = _clean(documents, chosen, pair_language)
     if with_dedup:
         _deduplicate(outcomes)
     if against:
@@ -91,7 +91,7 @@ def _profile(name: str, without: list[str], settings: list[str]) -> Profile:
 def _documents(
     file: str, language: str | None, pair_language: str | None, text_field: str | None, limit: int | None
 ) -> "pa.Table":
-    """The file's documents as ``document_schema``; of pairs ``meta`` is the language of ``text``."""
+    """The file's documents as ``document_schema``."""
     import itertools
 
     import pyarrow as pa
@@ -148,15 +148,18 @@ def _row(
         "license": str(record.get("license") or LICENCE),
         "translation": None,
         "url": None,
-        "meta": pair_language,
+        "meta": None,
         **sides,
     }
 
 
-def _clean(documents: "pa.Table", profile: Profile) -> list[Outcome]:
+def _clean(documents: "pa.Table", profile: Profile, pair_language: str | None) -> list[Outcome]:
+    from assets.cleaning.texts import Languages
     from assets.cleaning.trial import try_profile
 
-    tried = try_profile(documents, profile)
+    declared = documents["language"].to_pylist()
+    languages = [Languages(pair_language, each) if pair_language else Languages(each) for each in declared]
+    tried = try_profile(documents, languages, profile)
     rows = zip(documents["id"].to_pylist(), tried.to_pylist(), strict=True)
     return [
         Outcome(id_, row["text"], row["translation"], list(row["reasons"]), not row["reasons"]) for id_, row in rows
