@@ -59,18 +59,25 @@ def run_command(
 
 
 def check_files(catalog: Catalog, recipe: Recipe) -> None:
-    """Stop, before anything runs, when a source of the recipe's pools has no files, or a filter no model or library."""
+    """Stop, before anything runs, when a source of the recipe's pools has no files, or cannot be cleaned as it says: a step or
+    threshold that is not there, a filter without its model or library.
+    """
     from assets.cleaning.models import model_steps
+    from assets.cleaning.profiles import profile_of
     from assets.corpora.files import find_files
 
     pools = {recipe.sources[name].pool for name in recipe.sources}
-    try:
-        for pool in sorted(pools):
-            for source in catalog.pools[pool]:
-                find_files(catalog.sources[source].files, f"sources.{source}.files")
-                model_steps(catalog.sources[source].filters, f"sources.{source}.filters")
-    except (RecipeError, OSError) as error:
-        fail(str(error))
+    for source in (source for pool in sorted(pools) for source in catalog.pools[pool]):
+        declared = catalog.sources[source]
+        try:
+            find_files(declared.files, f"sources.{source}.files")
+            model_steps(declared.filters, f"sources.{source}.filters")
+        except (RecipeError, OSError) as error:
+            fail(str(error))
+        try:
+            profile_of(declared)
+        except (ValueError, OSError) as error:
+            fail(f"sources.{source}: {error}")
 
 
 def _print_plan(recipe: Recipe, profile: Profile, plan: Plan) -> None:
