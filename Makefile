@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: setup demo ui test lint lock clean
+.PHONY: setup demo ui test lint lock reference clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ lint: setup
 # Makes the lock again from the bounds in pyproject.toml, in a new environment.
 lock:
 	@infra/lock.sh $(PYTHON)
+
+# Makes docs/recipes.md from the types of recipes and profiles.
+reference: setup
+	@$(BIN)/python -m infra.reference
 
 clean:
 	rm -rf $(VENV) .tokka build *.egg-info

@@ -35,21 +35,35 @@ STAGES: tuple[Stage, ...] = (
     MODEL_CARD,
 )
 BY_ASSET = {stage.asset: stage for stage in STAGES}
+_PLACE = {stage.asset: place for place, stage in enumerate(STAGES)}
+
+
+def goes_back(stage: Stage, asset: str) -> bool:
+    """Whether ``asset``, an input of ``stage``, stands behind it in the graph: the checkpoint that another run starts from."""
+    return _PLACE[asset] >= _PLACE[stage.asset]
 
 
 def upstream(catalog: Catalog, targets: list[Input]) -> Iterator[tuple[Stage, str]]:
-    """Everything that ``targets`` are made from, and the targets, in the order of the graph; each once."""
-    wanted: set[Input] = set()
-    todo = list(targets)
-    while todo:
-        asset, key = todo.pop()
-        if (asset, key) not in wanted:
-            wanted.add((asset, key))
-            todo.extend(BY_ASSET[asset].inputs(catalog, key))
-    for stage in STAGES:
-        for key in stage.keys(catalog):
-            if (stage.asset, key) in wanted:
-                yield stage, key
+    """Everything that ``targets`` are made from, and the targets, in the order of the graph; each once.
+
+    What a checkpoint of another run is made from comes before everything that starts from it.
+    """
+    rounds: dict[Input, int] = {}
+
+    def visit(asset: str, key: str) -> int:
+        """How many times the way to a partition goes back in the graph, at most."""
+        if (asset, key) not in rounds:
+            stage = BY_ASSET[asset]
+            inputs = stage.inputs(catalog, key)
+            rounds[asset, key] = max((visit(*i) + goes_back(stage, i[0]) for i in inputs), default=0)
+        return rounds[asset, key]
+
+    last = max((visit(*target) for target in targets), default=0)
+    for number in range(last + 1):
+        for stage in STAGES:
+            for key in stage.keys(catalog):
+                if rounds.get((stage.asset, key)) == number:
+                    yield stage, key
 
 
 def targets(catalog: Catalog, recipe: str, to: str | None = None) -> list[Input]:

@@ -14,7 +14,8 @@ from typing import Any
 from assets.gates.gate import Gate
 from assets.lake import Identity, InputRef, Lake, Manifest, VersionWriter, code_digest
 from assets.recipe.catalog import Catalog
-from assets.recipe.jobs import JobRequest
+from assets.recipe.cost import CostAssumptions
+from assets.recipe.jobs import JobCost, JobRequest
 
 Input = tuple[str, str]
 """An upstream (asset, partition key)."""
@@ -35,8 +36,9 @@ class Work:
     out: VersionWriter
     scratch: Path
     log: logging.Logger
-    run_job: Callable[[JobRequest], None]
+    run_job: Callable[[JobRequest], JobCost]
     accepted_risks: Mapping[str, str] = field(default_factory=dict)
+    assumptions: CostAssumptions = field(default_factory=CostAssumptions)
 
     def input(self, asset: str) -> Manifest:
         """The one version of ``asset`` that is read."""
@@ -79,6 +81,8 @@ class Stage:
     group: str = "data"
     kinds: tuple[str, ...] = ("parquet",)
     show: Callable[[Lake, Manifest], dict[str, Shown]] = lambda lake, manifest: {}
+    unfinished: Callable[[Lake, Manifest], str] = lambda lake, manifest: ""
+    """Why a version that is there is made again by the next run: a part of it broke. Empty where nothing did."""
 
     def code_digest(self) -> str:
         """Digest of the code that decides the result."""

@@ -20,16 +20,21 @@ def read_rows(lake: Lake, benchmark: InputRef, keys: dict[str, type]) -> list[di
 
     with lake.open_file(benchmark, "items.parquet") as stream:
         table = pq.read_table(io.BytesIO(stream.read()), columns=["id", "item"])
+    return rows_of(table.to_pylist(), benchmark.name, keys)
+
+
+def rows_of(records: list[dict[str, Any]], name: str, keys: dict[str, type]) -> list[dict[str, Any]]:
+    """The items of records with ``id`` and ``item``, of a benchmark that is called ``name``; see ``read_rows``."""
     rows = []
-    for record in table.to_pylist():
+    for record in records:
         try:
             item = json.loads(record["item"])
         except ValueError as error:
-            raise ValueError(f"The item {record['id']!r} of {benchmark.name} is not JSON: {error}.") from error
+            raise ValueError(f"The item {record['id']!r} of {name} is not JSON: {error}.") from error
         for key, kind in keys.items():
             if not isinstance(item, dict) or not isinstance(item.get(key), kind):
-                raise ValueError(f"The item {record['id']!r} of {benchmark.name} lacks {key!r} as a {kind.__name__}.")
+                raise ValueError(f"The item {record['id']!r} of {name} lacks {key!r} as a {kind.__name__}.")
         rows.append({"id": record["id"], **{key: item[key] for key in keys}})
     if not rows:
-        raise ValueError(f"{benchmark.name} has no item.")
+        raise ValueError(f"{name} has no item.")
     return rows

@@ -1,18 +1,23 @@
 """A Hugging Face checkpoint behind lm-eval's model interface.
 
 It gives the numbers of lm-eval's own ``HFLM`` (the tests compare the two) with these differences: text is always
-ordinary bytes, never special tokens; a context that several choices share is read once; logits are taken at scored
-positions only.
+ordinary bytes, never special tokens, whether the model reads or writes it; what texts begin with alike is read once; logits
+are made at scored positions only; a sample does not depend on what else is generated.
 
 Conditioning: training packs documents, each ended by the end-of-document token, so a document's first token is scored
-given that token (``prefix_token_id``), and the token itself is never scored. A prompt has nothing before it.
+given that token (``prefix_token_id``), and the token itself is never scored. A prompt has nothing before it. A checkpoint
+whose tokenizer begins every text with a token of its own (Llama's ``<s>``) is read with that token instead.
 
-On a CPU the batches are shared out to a few threads that compute with one core each: for small models that is faster
-than two cores working on one operation, and other work on the machine slows it down less.
+On a CPU the batches are shared out to a few threads that compute with their share of the cores: for small models that is
+faster than all cores working on one operation, and other work on the machine slows it down less.
 """
 
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,22 +26,23 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tokenizers import Tokenizer
-from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig
 
-from eval_jobs.bloom import use_fused_kernels
+from eval_jobs.generation import Prompt, generate, prompt_key, read_arguments
+from eval_jobs.network import Network
+from eval_jobs.reader import Pair, score_pairs
 
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
-# Batches are the same however many threads work on them, and so are scores. More at once is slower on a CPU's caches.
-TOKENS_AT_ONCE = {"cpu": 512, "cuda": 16_384}
+GIVEN_FIRST_TOKEN = "given first token"
+"""As the second argument of ``loglikelihood_rolling``: nothing stands before the text, and its first token is not scored."""
+# What is read at once changes scores by rounding alone. More at once is slower on a CPU's caches.
+TOKENS_AT_ONCE = {"cpu": 512, "cuda": 4096}
 PROMPTS_AT_ONCE = {"cpu": 20, "cuda": 64}
-# Logits of this many positions are made at a time: [512, vocabulary] does not fit a CPU's caches.
-LOGITS_AT_ONCE = 128
+# Keys and values that the prompts of a batch may take.
+CACHE_BYTES = {"cpu": 2**30, "cuda": 8 * 2**30}
 CPU_WORKERS = 2
 
-Window = tuple[int, list[int], list[int]]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -46,7 +52,7 @@ class CheckpointLM(TemplateLM):
 
     ``max_length`` is the number of tokens the model reads at most. ``tokens_at_once`` and ``prompts_at_once`` bound a
     batch of texts and of prompts; they change scores only by rounding. Runs on the first GPU where there is one, in the
-    checkpoint's own data type. Raises ValueError when the configuration lacks what scoring needs.
+    checkpoint's own data type. Raises ValueError when the folder lacks what scoring needs.
     """
 
     def __init__(
@@ -54,40 +60,52 @@ class CheckpointLM(TemplateLM):
     ) -> None:
         super().__init__()
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        load: Callable[..., Any] = AutoModelForCausalLM.from_pretrained
-        self.model = load(
-            str(folder),
-            dtype=torch.float32 if self._device.type == "cpu" else "auto",
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-        self.model.to(self._device).eval()
-        if self.model.config.model_type == "bloom":
-            use_fused_kernels(self.model)
-        self.body = self.model.base_model
-        self.head = self.model.get_output_embeddings()
+        if not (folder / "tokenizer.json").is_file():
+            raise ValueError(
+                f"{folder} has no tokenizer.json, which a checkpoint needs beside config.json and weights."
+            )
+        self.folder = folder
         self.text_tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         # Text that spells a special token is text: without this, "</s>" in a document becomes the end of the document.
         self.text_tokenizer.encode_special_tokens = True
-        end = self.model.config.eos_token_id
-        if not isinstance(end, int):
-            raise ValueError(f"config.json of the checkpoint has eos_token_id {end!r}; it must be one token's id.")
-        self.end_of_document = end
+        self.ends = _ends(folder)
+        self.end_of_document = self.ends[0]
+        # What a tokenizer puts before a text of its own accord, the model has seen before every text.
+        before = self.text_tokenizer.encode("", add_special_tokens=True).ids
+        self.begin_of_text: int | None = before[0] if before else None
         self.max_length = max_length
         self.tokens_at_once = tokens_at_once or TOKENS_AT_ONCE[self._device.type]
         self.prompts_at_once = prompts_at_once or PROMPTS_AT_ONCE[self._device.type]
-        self._last_encoded: tuple[str, list[int]] = ("", [])
+        self._last_encoded: tuple[str, bool, list[int]] = ("", True, list(before))
+
+    @cached_property
+    def network(self) -> Network:
+        """The network, loaded when it is first asked for."""
+        return Network(self.folder, self._device, self.max_length)
+
+    @property
+    def model(self) -> Any:
+        """transformers' model."""
+        return self.network.model
 
     @property
     def eot_token_id(self) -> int:
         return self.end_of_document
 
+    @property
+    def prefix_token_id(self) -> int:
+        return self.end_of_document if self.begin_of_text is None else self.begin_of_text
+
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
-        """Ids of ``string`` as ordinary text; no special token is added or recognised."""
-        if self._last_encoded[0] != string:  # lm-eval encodes a context anew for each of its choices
-            self._last_encoded = (string, self.text_tokenizer.encode(string, add_special_tokens=False).ids)
-        return list(self._last_encoded[1])
+        """Ids of ``string`` as ordinary text: no special token is recognised in it.
+
+        What the tokenizer puts around texts of its own accord is there unless ``add_special_tokens`` is False.
+        """
+        special = add_special_tokens is not False
+        if self._last_encoded[:2] != (string, special):  # lm-eval encodes a context anew for each of its choices
+            ids = self.text_tokenizer.encode(string, add_special_tokens=special).ids
+            self._last_encoded = (string, special, ids)
+        return list(self._last_encoded[2])
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Ids of a prompt of the pair template: the two markers at its ends become special ids, all between is text."""
@@ -96,7 +114,8 @@ class CheckpointLM(TemplateLM):
         user, assistant = (self.text_tokenizer.token_to_id(marker) for marker in (USER, ASSISTANT))
         if user is None or assistant is None:
             raise ValueError(f"The checkpoint's tokenizer lacks {USER} or {ASSISTANT}, which the pair template needs.")
-        return [user, *self.tok_encode(prompt[len(USER) : -len(ASSISTANT)]), assistant]
+        text = self.tok_encode(prompt[len(USER) : -len(ASSISTANT)], add_special_tokens=False)
+        return [user, *text, assistant]
 
     # Log-likelihoods
 
@@ -110,41 +129,17 @@ class CheckpointLM(TemplateLM):
     ) -> list[tuple[float, bool]]:
         """Log-likelihood (natural logarithm) of each continuation and whether greedy decoding gives it.
 
-        Contexts that are too long lose tokens on their left. Requests of one context share the reading of it.
+        Contexts that are too long lose tokens on their left.
         """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for i, (_, context, continuation) in enumerate(requests):
+        pairs: list[Pair] = []
+        for _, context, continuation in requests:
             if not 0 < len(continuation) <= self.max_length:
                 raise ValueError(f"A choice has {len(continuation)} tokens; it must have 1 to {self.max_length}.")
-            groups.setdefault(tuple(context[-(self.max_length + 1 - len(continuation)) :]), []).append(i)
-        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        scored = self._share_out(
-            lambda group: self._score_choices(group[0], [requests[i][2] for i in group[1]]), list(groups.items())
-        )
-        for members, group_answers in zip(groups.values(), scored, strict=True):
-            for i, answer in zip(members, group_answers, strict=True):
-                answers[i] = answer
-        return answers
+            pairs.append((context[-(self.max_length + 1 - len(continuation)) :], continuation))
+        return self._score(pairs)
 
-    def _score_choices(self, context: Sequence[int], choices: list[list[int]]) -> list[tuple[float, bool]]:
-        longest = max(len(choice) for choice in choices)
-        read = self.body(input_ids=self._tensor([context]), use_cache=longest > 1)
-        logits = self.head(read.last_hidden_state[:, -1:]).float().expand(len(choices), -1, -1)
-        if longest > 1:
-            cache = read.past_key_values
-            cache.batch_repeat_interleave(len(choices))
-            # Padding stands to the right of all that is scored, so causal attention never sees it.
-            rest = self._padded([choice[:-1] for choice in choices])
-            mask = torch.ones(len(choices), len(context) + rest.shape[1], dtype=torch.long, device=self._device)
-            hidden = self.body(input_ids=rest, past_key_values=cache, attention_mask=mask).last_hidden_state
-            logits = torch.cat([logits, self.head(hidden).float()], dim=1)
-        targets = self._padded(choices)
-        losses = cross_entropy(logits.transpose(1, 2), targets, reduction="none").double()
-        hits = logits.argmax(dim=-1) == targets
-        return [
-            (-float(losses[i, : len(choice)].sum()), bool(hits[i, : len(choice)].all()))
-            for i, choice in enumerate(choices)
-        ]
+    def _score(self, pairs: list[Pair]) -> list[tuple[float, bool]]:
+        return score_pairs(self.network, pairs, self.tokens_at_once, self._share_out)
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihood (natural logarithm) of whole texts, in lm-eval's windows of ``max_length`` tokens.
@@ -152,110 +147,102 @@ class CheckpointLM(TemplateLM):
         Every token is scored once; the last window of a text reaches back to be full.
         """
         windows = [
-            (i, *make_disjoint_window(window))
+            (i, make_disjoint_window(window))
             for i, request in enumerate(requests)
-            for window in get_rolling_token_windows(
-                self.tok_encode(request.args[0]), self.prefix_token_id, self.max_length, context_len=1
-            )
+            for window in self._windows(*request.args)
         ]
-        windows.sort(key=lambda window: -len(window[1]) - len(window[2]))
-        batches: list[list[Window]] = []
-        for window in windows:
-            longest = len(batches[-1][0][1]) + len(batches[-1][0][2]) if batches else 0
-            if not batches or (len(batches[-1]) + 1) * longest > self.tokens_at_once:
-                batches.append([])
-            batches[-1].append(window)
+        scored = self._score([pair for _, pair in windows])
         totals = [0.0] * len(requests)
-        for batch, scored in zip(batches, self._share_out(self._score_windows, batches), strict=True):
-            for (i, _, _), log_likelihood in zip(batch, scored, strict=True):
-                totals[i] += log_likelihood
+        for (i, _), (log_likelihood, _) in zip(windows, scored, strict=True):
+            totals[i] += log_likelihood
         return totals
 
-    def _score_windows(self, batch: list[Window]) -> list[float]:
-        inputs = [(context + scored)[:-1] for _, context, scored in batch]
-        hidden = self.body(input_ids=self._padded(inputs), use_cache=False).last_hidden_state
-        log_likelihoods = []
-        for row, (_, _, scored), tokens in zip(hidden, batch, inputs, strict=True):
-            rows = row[len(tokens) - len(scored) : len(tokens)].split(LOGITS_AT_ONCE)
-            targets = self._tensor(scored).split(LOGITS_AT_ONCE)
-            losses = [
-                cross_entropy(self.head(some).float(), wanted, reduction="none")
-                for some, wanted in zip(rows, targets, strict=True)
-            ]
-            log_likelihoods.append(-float(torch.cat(losses).double().sum()))
-        return log_likelihoods
+    def _windows(self, text: str, given: str | None = None) -> Iterator[tuple[list[int], list[int]]]:
+        tokens, before = self.tok_encode(text, add_special_tokens=False), self.prefix_token_id
+        if given == GIVEN_FIRST_TOKEN and tokens:
+            before, *tokens = tokens
+        windows: Iterator[tuple[list[int], list[int]]] = get_rolling_token_windows(
+            tokens, before, self.max_length, context_len=1
+        )
+        return windows
 
     # Generation
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Greedy continuations of pair-template prompts, up to the end of the document or one of the strings ``until``.
+        """Continuations of prompts, up to the end of the document or one of the strings ``until``, which is cut off.
 
-        All requests share the generation arguments of the first: ``max_gen_toks`` and ``until``.
+        Each request has arguments of its own: ``until, max_gen_toks, do_sample, temperature, top_p, seed, template``.
+        ``template`` tells that the prompt holds the pair template's markers at its ends; else all of it is text. Samples of
+        one request (lm-eval's ``repeats``: the same object several times) differ, and depend on the seed, the prompt and
+        their number alone; equal prompts of different requests get equal samples.
         """
-        arguments = requests[0].args[1]
-        until: list[str] = arguments["until"]
-        room = self.max_length - arguments["max_gen_toks"]
-        if room < 2:
-            raise ValueError(
-                f"max_new_tokens {arguments['max_gen_toks']} leaves {room} of {self.max_length} tokens to the prompt."
-            )
-        tokens = range(self.text_tokenizer.get_vocab_size())
-        stops = [t for t, text in zip(tokens, self._decode_each(tokens), strict=True) if any(s in text for s in until)]
-        config = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=arguments["max_gen_toks"],
-            eos_token_id=[self.end_of_document, *stops],
-            pad_token_id=self.end_of_document,
-        )
-        prompts = [self.encode_prompt(request.args[0])[-room:] for request in requests]
-        order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-        batches = [order[i : i + self.prompts_at_once] for i in range(0, len(order), self.prompts_at_once)]
-        generated = self._share_out(lambda batch: self._generate([prompts[i] for i in batch], config), batches)
+        groups: dict[str, list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault(repr(sorted(request.args[1].items())), []).append(i)
+        seen: Counter[int] = Counter()
         texts = [""] * len(requests)
-        for batch, rows in zip(batches, generated, strict=True):
-            for i, ids in zip(batch, rows, strict=True):
-                texts[i] = self._decode(ids, until)
+        for members in groups.values():
+            arguments = read_arguments(requests[members[0]].args[1])
+            room = self.max_length - arguments.max_tokens
+            if room < 2:
+                raise ValueError(
+                    f"max_new_tokens {arguments.max_tokens} leaves {room} of {self.max_length} tokens to the prompt."
+                )
+            prompts = []
+            for i in members:
+                prompt = requests[i].args[0]
+                ids = self.encode_prompt(prompt) if arguments.template else self.tok_encode(prompt)
+                ids = ids[-room:] or [self.prefix_token_id]
+                sample = seen[id(requests[i])]
+                seen[id(requests[i])] += 1
+                prompts.append(Prompt(tuple(ids), prompt_key(prompt, sample, arguments.seed)))
+            longest = max(len(prompt.ids) for prompt in prompts) + arguments.max_tokens
+            fitting = CACHE_BYTES[self._device.type] // (longest * self.network.cache_bytes_per_token)
+            rows_at_once = max(1, min(self.prompts_at_once, fitting))
+            answers = generate(
+                self.network,
+                self.text_tokenizer,
+                frozenset(self.ends),
+                prompts,
+                arguments,
+                rows_at_once,
+                self._share_out,
+            )
+            for i, text in zip(members, answers, strict=True):
+                texts[i] = text
         return texts
-
-    def _generate(self, prompts: list[list[int]], config: GenerationConfig) -> list[list[int]]:
-        inputs = self._padded(prompts, side="left")
-        mask = self._padded([[1] * len(prompt) for prompt in prompts], value=0, side="left")
-        output = self.model.generate(input_ids=inputs, attention_mask=mask, generation_config=config)
-        rows: list[list[int]] = output[:, inputs.shape[1] :].tolist()
-        return rows
-
-    def _decode(self, ids: list[int], until: list[str]) -> str:
-        end = ids.index(self.end_of_document) if self.end_of_document in ids else len(ids)
-        text = self.text_tokenizer.decode(ids[:end], skip_special_tokens=True)
-        for stop in until:
-            text = text.split(stop)[0]
-        return text
-
-    def _decode_each(self, tokens: Sequence[int]) -> list[str]:
-        return self.text_tokenizer.decode_batch([[token] for token in tokens], skip_special_tokens=True)
-
-    # Tensors
-
-    def _tensor(self, values: Sequence[Any]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self._device)
-
-    def _padded(self, rows: list[list[int]], value: int | None = None, side: str = "right") -> torch.Tensor:
-        """int64 [rows, longest row], padded with the end-of-document token or ``value``."""
-        padding = self.end_of_document if value is None else value
-        return pad_sequence([self._tensor(r) for r in rows], batch_first=True, padding_value=padding, padding_side=side)
 
     # Threads
 
     def _share_out(self, function: Callable[[In], Out], batches: list[In]) -> list[Out]:
         """``function`` of each batch, in order, without gradients."""
+        workers = min(CPU_WORKERS, cores()) if self._device.type == "cpu" else 1
 
         def work(batch: In) -> Out:
-            torch.set_num_threads(1)  # holds for the calling thread only
+            if self._device.type == "cpu":
+                torch.set_num_threads(max(1, cores() // workers))  # holds for the calling thread only
             with torch.inference_mode():
                 return function(batch)
 
-        if self._device.type != "cpu":
-            with torch.inference_mode():
-                return [function(batch) for batch in batches]
-        with ThreadPoolExecutor(CPU_WORKERS) as workers:
-            return list(workers.map(work, batches))
+        # In a thread of their own even where it is one, so that the number of threads stays what it is for others.
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(work, batches))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ends(folder: Path) -> list[int]:
+    """The tokens that end a document, the first of which stands before a text. Raises ValueError where there is none."""
+    load: Callable[..., Any] = AutoConfig.from_pretrained
+    config = load(str(folder), local_files_only=True, trust_remote_code=False)
+    found = [getattr(config, "eos_token_id", None)]
+    if (folder / "generation_config.json").is_file():
+        found.append(json.loads((folder / "generation_config.json").read_text("utf-8")).get("eos_token_id"))
+    tokens = [token for value in found for token in (value if isinstance(value, list) else [value])]
+    ends = [token for token in dict.fromkeys(tokens) if isinstance(token, int)]
+    if not ends:
+        raise ValueError("config.json of the checkpoint has no eos_token_id; it must name the token that ends a text.")
+    return ends

@@ -12,6 +12,7 @@ torch=$("$python" -c 'import tomllib; print(next(d for d in tomllib.load(open("p
 "$folder/venv/bin/pip" check
 {
   echo "# Every package of the environment, made by infra/lock.sh. No hashes: torch's file differs from machine to machine."
-  # The nvidia packages belong to one build of torch and come with it.
-  "$folder/venv/bin/pip" freeze --exclude-editable --all | grep -v -i -E '^(pip|nvidia-|triton|cuda-)' | sed 's/^\(torch==[^+]*\)+.*/\1/'
+  # The nvidia packages belong to one build of torch and come with it; nvidia-ml-py does not.
+  "$folder/venv/bin/pip" freeze --exclude-editable --all | grep -v -i -E '^(pip|nvidia-([^m]|m[^l])|triton|cuda-)' | sed 's/^\(torch==[^+]*\)+.*/\1/'
 } > requirements.lock
+"$folder/venv/bin/python" infra/docker/requirements.py

@@ -9,6 +9,7 @@ same files give the same bytes. The files in the repository are made from its de
     python -m infra.trigrams fi infra/demo/corpora/{libreoffice_help,gnome_help,manpages,aptitude_doc}_fi.jsonl.gz \
         infra/demo/corpora/libreoffice_pairs.jsonl.gz
     python -m infra.trigrams en infra/demo/corpora/{libreoffice_help,gnome_help}_en.jsonl.gz
+    python -m infra.trigrams et infra/demo/corpora/{libreoffice_help,gettext_pairs,libreoffice_pairs}_et.jsonl.gz
 """
 
 import argparse

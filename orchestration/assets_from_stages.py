@@ -4,18 +4,19 @@ Partition mappings follow from ``Stage.inputs``, so the lineage that Dagster sho
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 from assets.gates.gate import Gate, judge
-from assets.graph import STAGES
+from assets.graph import STAGES, goes_back
 from assets.lake import Manifest
 from assets.recipe.catalog import Catalog
 from assets.stage import Stage
+from orchestration.automation.faults import retried
 from orchestration.execute import ensure_version
-from orchestration.lineage import manifest_of
+from orchestration.lineage import manifest_of, of_one_model
 from orchestration.profile import Profile
 from orchestration.show import check_metadata, materialization_metadata
 
@@ -31,10 +32,15 @@ def partitions(catalog: Catalog) -> dict[str, dg.StaticPartitionsDefinition]:
 
 
 def _ins(stage: Stage, catalog: Catalog) -> dict[str, dg.AssetIn]:
-    """The upstream assets, each with the exact mapping from its partitions to this stage's."""
+    """The upstream assets, each with the exact mapping from its partitions to this stage's.
+
+    Dagster's graph of assets has no circles: an input that goes back in the graph is not in it (``_from_other_runs``).
+    """
     mappings: dict[str, dict[str, set[str]]] = {}
     for key in stage.keys(catalog):
         for asset, upstream_key in stage.inputs(catalog, key):
+            if goes_back(stage, asset):
+                continue
             mappings.setdefault(asset, {}).setdefault(upstream_key, set()).add(key)
     return {
         asset: dg.AssetIn(partition_mapping=dg.StaticPartitionMapping(mapping), input_manager_key="lake_inputs")
@@ -42,8 +48,22 @@ def _ins(stage: Stage, catalog: Catalog) -> dict[str, dg.AssetIn]:
     }
 
 
-def build_asset(stage: Stage, catalog: Catalog, space: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    """The Dagster asset of a stage."""
+def _from_other_runs(
+    context: dg.AssetExecutionContext, stage: Stage, catalog: Catalog
+) -> dict[str, dict[str, Manifest]]:
+    """The inputs that go back in the graph, as the event log names them: the checkpoint that a run starts from."""
+    profile: Profile = context.resources.profile
+    given: dict[str, dict[str, Manifest]] = {}
+    for asset, key in stage.inputs(catalog, context.partition_key):
+        if goes_back(stage, asset):
+            given.setdefault(asset, {})[key] = manifest_of(context.instance, profile, asset, key)
+    return given
+
+
+def build_asset(
+    stage: Stage, catalog: Catalog, space: dg.StaticPartitionsDefinition, how: Mapping[str, Any]
+) -> dg.AssetsDefinition:
+    """The Dagster asset of a stage; ``how`` says what Dagster does with it beyond that, as arguments of ``dg.asset``."""
 
     @dg.asset(
         name=stage.asset,
@@ -56,11 +76,13 @@ def build_asset(stage: Stage, catalog: Catalog, space: dg.StaticPartitionsDefini
         code_version=stage.code_digest()[:16],
         required_resource_keys={"profile"},
         output_required=True,
+        **how,
     )
     def made(context: dg.AssetExecutionContext, **inputs: Any) -> dg.MaterializeResult:
         profile: Profile = context.resources.profile
-        given: dict[str, dict[str, Manifest]] = inputs
-        manifest, reused = ensure_version(context, stage, catalog, profile, given)
+        with retried(context, profile):
+            given = of_one_model(profile.lake, stage.asset, inputs | _from_other_runs(context, stage, catalog))
+            manifest, reused = ensure_version(context, stage, catalog, profile, given)
         return dg.MaterializeResult(
             metadata=materialization_metadata(stage, profile.lake, manifest, reused),
             data_version=dg.DataVersion(manifest.digest),
@@ -94,16 +116,18 @@ def build_check(
         return dg.AssetCheckResult(
             passed=receipt.passed and not receipt.failed,
             severity=dg.AssetCheckSeverity.WARN if receipt.passed else dg.AssetCheckSeverity.ERROR,
-            metadata=check_metadata(profile.lake, receipt, path),
+            metadata=check_metadata(stage, profile.lake, manifest, receipt, path),
         )
 
     return gate_check
 
 
-def build_all(catalog: Catalog) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
-    """All assets and checks of the graph."""
+def build_all(
+    catalog: Catalog, how: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+    """All assets and checks of the graph; ``how`` by asset, see ``build_asset``."""
     spaces = partitions(catalog)
-    assets = [build_asset(stage, catalog, spaces[stage.space]) for stage in STAGES]
+    assets = [build_asset(stage, catalog, spaces[stage.space], (how or {}).get(stage.asset, {})) for stage in STAGES]
     return assets, list(_checks(catalog, spaces))
 
 

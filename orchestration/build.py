@@ -2,21 +2,33 @@
 
 import dagster as dg
 
+from assets.promotion.history import ASSET as PROMOTED_MODEL
 from assets.recipe.catalog import Catalog
 from orchestration.assets_from_stages import build_all
+from orchestration.automation.build import how_assets_run, sensors
+from orchestration.automation.retraining import build_schedules
 from orchestration.lineage import LakeInputs
 from orchestration.profile import Profile
 from orchestration.progress import progress_logger
 
 
 def build_definitions(catalog: Catalog, profile: Profile) -> dg.Definitions:
-    """The graph of a catalog under a profile."""
-    assets, checks = build_all(catalog)
+    """The graph of a catalog under a profile, and what happens in it by itself."""
+    assets, checks = build_all(catalog, how_assets_run(catalog, profile))
+    promoted = dg.AssetSpec(
+        PROMOTED_MODEL,
+        description="Promoted models, by `tokka promote` or by a recipe's policy; each event is an entry of the history.",
+        deps=["checkpoint", "evaluation", "model_card"],
+        group_name="reports",
+        kinds={"huggingface"},
+    )
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, promoted],
         asset_checks=checks,
         resources={"profile": profile, "lake_inputs": LakeInputs(profile=profile)},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         # Stages use all cores themselves and the steps of a run follow each other, so processes per step only cost time.
         executor=dg.in_process_executor,
+        sensors=list(sensors(catalog, profile)),
+        schedules=list(build_schedules(catalog, profile)),
     )

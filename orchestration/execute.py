@@ -11,14 +11,13 @@ from assets import engine
 from assets.graph import BY_ASSET
 from assets.lake import GateNotPassedError, InputRef, Manifest
 from assets.recipe.catalog import Catalog
-from assets.recipe.jobs import JobRequest, Launcher
+from assets.recipe.jobs import JobCost, JobRequest, JobStatus, Launcher
 from assets.stage import Stage, Work
+from orchestration.messages import FileMessages, context_path, messages_path
 from orchestration.profile import Profile
 
 ACCEPT_RISK = "tokka/accept_risk"
 """Tag of a run that uses inputs without a passing receipt; its value is the reason, which stays in the manifest."""
-
-POLL_SECONDS = 0.2
 
 
 class JobFailedError(Exception):
@@ -60,7 +59,13 @@ def ensure_version(
     lake = profile.lake
     found = lake.find(stage.asset, key, identity.version)
     if found is not None:
-        return found, True
+        unfinished = stage.unfinished(lake, found)
+        if not unfinished:
+            return found, True
+        context.log.warning("%s is made again: %s. It lies in %s now.", found.name, unfinished, lake.set_aside(found))
+    for by_key in inputs.values():
+        for manifest in by_key.values():
+            lake.require_whole(manifest)
     scratch = profile.scratch(stage.asset, key, identity.version)
     engine.choose(profile.data_engine)
     with lake.write(identity, risks) as out:
@@ -75,6 +80,7 @@ def ensure_version(
                 log=context.log,
                 run_job=lambda request: run_job(context, profile, request),
                 accepted_risks=risks,
+                assumptions=profile.assumptions,
             )
         )
     shutil.rmtree(scratch, ignore_errors=True)
@@ -83,48 +89,90 @@ def ensure_version(
     return made, False
 
 
-def run_job(context: dg.AssetExecutionContext, profile: Profile, request: JobRequest) -> None:
-    """Run a job under the profile's launcher; its messages come home by Dagster Pipes. Raises JobFailedError.
+def run_job(context: dg.AssetExecutionContext, profile: Profile, request: JobRequest) -> JobCost:
+    """Run a job under the profile's launcher, and say what it took; its messages come home by Dagster Pipes.
 
-    A job that an earlier, killed run has started and that still runs or has succeeded is found again by its id, which
-    stands beside its log, and is not started twice. When the step is interrupted, the job is cancelled.
+    A job that an earlier, killed run has submitted and that waits, runs or has succeeded is found again and not started
+    twice. When the step is interrupted, the job is cancelled. Raises JobFailedError.
     """
     launcher = profile.launcher()
-    handle = request.log.with_suffix(".job")
+    request = _with_folders(profile, request)
+    _refuse_second_launcher(profile, request)
+    job = launcher.reattach(request)
+    found = job is not None
+    if job is not None and launcher.poll(job).state == "succeeded":
+        context.log.info("found the job %s of an earlier run, which has succeeded", request.name)
+        return launcher.cost(job)
     with dg.open_pipes_session(
         context=context,
-        context_injector=dg.PipesTempFileContextInjector(),
-        message_reader=dg.PipesTempFileMessageReader(),
+        context_injector=dg.PipesFileContextInjector(str(context_path(request.log))),
+        message_reader=FileMessages(messages_path(request.log), resume=found),
     ) as session:
-        job = _earlier_job(launcher, handle)
-        if job is not None:
-            context.log.info(
-                "found the job %s of an earlier run and follow it; its log is %s", request.name, request.log
-            )
-        else:
-            environment = {**request.environment, **session.get_bootstrap_env_vars()}
+        environment = {**request.environment, **session.get_bootstrap_env_vars()}
+        if job is None:
             job = launcher.submit(request.model_copy(update={"environment": environment}))
-            handle.write_text(job, "utf-8")
-            context.log.info("started the job %s, launcher %s; its log is %s", request.name, launcher.name, request.log)
+        what = "found the job %s of an earlier run and follow it" if found else "started the job %s"
+        context.log.info(f"{what}, launcher %s; its log is %s", request.name, launcher.name, request.log)
         try:
-            while (status := launcher.poll(job)).state == "running":
-                time.sleep(POLL_SECONDS)
+            while _starts_again(request, status := _wait(context, launcher, job)):
+                context.log.warning("%s ended with exit code %s and is started again", request.name, status.exit_code)
+                job = launcher.submit(request.model_copy(update={"environment": environment}))
         except BaseException:
             launcher.cancel(job)
             raise
     if status.state == "failed":
+        reason = f", {status.reason}" if status.reason else ""
         raise JobFailedError(
-            f"The job {request.name} ended with exit code {status.exit_code}. The last lines of {request.log}:\n"
+            f"The job {request.name} ended with exit code {status.exit_code}{reason}. The last lines of {request.log}:\n"
             + launcher.logs(job)
         )
+    cost = launcher.cost(job)
+    context.log.info(
+        "the job %s took %.1f s on %d ranks and %d GPUs (%s): %.3f rank-hours, %.3f GPU-hours",
+        *(request.name, cost.seconds, cost.ranks, cost.gpus, cost.source, cost.rank_hours, cost.gpu_hours),
+    )
+    return cost
 
 
-def _earlier_job(launcher: Launcher, handle: Path) -> str | None:
-    """The id of a job that was started before and has not failed."""
-    if not handle.exists():
-        return None
-    job = handle.read_text("utf-8")
-    try:
-        return job if launcher.poll(job).state != "failed" else None
-    except LookupError:
-        return None
+def _wait(context: dg.AssetExecutionContext, launcher: Launcher, job: str) -> JobStatus:
+    """Wait for the end of a job; what the launcher says meanwhile is logged when it changes."""
+    said = ""
+    while not (status := launcher.poll(job)).ended:
+        now = f"{status.state}: {status.reason}" if status.reason else ""
+        if now and now != said:
+            context.log.info("%s", now)
+        said = now
+        time.sleep(launcher.poll_seconds)
+    return status
+
+
+def _starts_again(request: JobRequest, status: JobStatus) -> bool:
+    """Whether a job that ended in this way shall be started again, given how often its like have ended so before."""
+    from training_jobs.launchers.records import ends
+
+    if status.exit_code not in request.restarts:
+        return False
+    return ends(request.log)[status.exit_code] <= request.restarts[status.exit_code]
+
+
+def _with_folders(profile: Profile, request: JobRequest) -> JobRequest:
+    """The request with the folders of the lake that a job needs wherever it runs."""
+    lake = profile.lake
+    if lake.is_local:
+        return request.model_copy(update={"reads": (*request.reads, Path(lake.root))})
+    return request
+
+
+def _refuse_second_launcher(profile: Profile, request: JobRequest) -> None:
+    """Stop where another launcher's job works in the same folder. Raises JobFailedError."""
+    from training_jobs.launchers.records import records
+
+    for job, record in records(request.log):
+        if record.launcher == profile.launcher_name:
+            continue
+        status = profile.launcher(record.launcher).poll(job)
+        if not status.ended:
+            raise JobFailedError(
+                f"The job {request.name} was started with the launcher {record.launcher} and is {status.state} as "
+                f"{record.native}. Run with --launcher {record.launcher} to follow it, or end it first."
+            )

@@ -1,10 +1,11 @@
 """Which version a reader is given: the one that Dagster's event log names, never "the latest" in a folder."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from assets.lake import InputRef, Manifest
+from assets.lake import InputRef, Lake, Manifest
 from orchestration.profile import Profile
 
 
@@ -22,6 +23,34 @@ def materialized_ref(instance: dg.DagsterInstance, asset: str, key: str) -> Inpu
     return InputRef(
         asset=asset, partition=key, version=str(metadata["version"].value), digest=str(metadata["digest"].value)
     )
+
+
+LED_BY = {"checkpoint": "pretraining_run", "evaluation": "checkpoint"}
+"""Assets that speak of one model, and the input that says of which."""
+
+
+def of_one_model(
+    lake: Lake, asset: str, inputs: Mapping[str, Mapping[str, Manifest]]
+) -> dict[str, dict[str, Manifest]]:
+    """The inputs as the model knew them.
+
+    While a model was trained, its data may have gone on. A checkpoint is still the run's, with the tokenizer that the run
+    read, and is scored with the mixture that it was trained on: what stands in the lineage of the leading input (LED_BY) is
+    taken from there; the version nearest to it counts.
+    """
+    taken = {name: dict(by_key) for name, by_key in inputs.items()}
+    wanted = {(name, key) for name, by_key in taken.items() if name != LED_BY.get(asset) for key in by_key}
+    level = list(taken[LED_BY[asset]].values()) if asset in LED_BY else []
+    seen: set[InputRef] = set()
+    while level and wanted:
+        refs = dict.fromkeys(ref for manifest in level for ref in manifest.inputs if ref not in seen)
+        seen.update(refs)
+        level = [lake.manifest(ref) for ref in refs]
+        for manifest in level:
+            if (manifest.asset, manifest.partition) in wanted:
+                wanted.discard((manifest.asset, manifest.partition))
+                taken[manifest.asset][manifest.partition] = manifest
+    return taken
 
 
 class LakeInputs(dg.ConfigurableIOManager):

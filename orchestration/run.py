@@ -16,6 +16,9 @@ from orchestration.lineage import materialized_ref
 from orchestration.plan import Due, Plan, in_groups, make_plan
 from orchestration.profile import Profile
 
+RECIPE = "tokka/recipe"
+"""Tag of a run: the recipe that it is carried out for."""
+
 
 @dataclass(frozen=True)
 class GateFailure:
@@ -83,10 +86,25 @@ def run_recipe(
     outcome = Outcome(planned=len(plan.due), finished=len(plan.finished))
     if not plan.due:
         return outcome
-    definitions = build_definitions(catalog, profile)
+    risk = {ACCEPT_RISK: accept_risk} if accept_risk else {}
+    run_tags = {RECIPE: recipe, **process_tags(), **risk}
+    carry_out(build_definitions(catalog, profile), profile, instance, plan, run_tags, outcome, listener)
+    return outcome
+
+
+def carry_out(
+    definitions: dg.Definitions,
+    profile: Profile,
+    instance: dg.DagsterInstance,
+    plan: Plan,
+    tags: dict[str, str],
+    outcome: Outcome,
+    listener: Listener,
+) -> None:
+    """Run what is due, in Dagster runs with ``tags``, up to the end of the first stage that fails; says it in ``outcome``."""
+    accept_risk = ACCEPT_RISK in tags
     # A taken risk starts behind a failed gate, which blocks within a run; so each asset runs on its own then.
     groups = [[item] for item in plan.due] if accept_risk else in_groups(plan.due)
-    tags = {"tokka/recipe": recipe, **process_tags()} | ({ACCEPT_RISK: accept_risk} if accept_risk else {})
     stopped_in: str | None = None
     for group in groups:
         if stopped_in not in (None, group[0].stage.space):
@@ -95,7 +113,6 @@ def run_recipe(
         _run_group(definitions, profile, instance, group, tags, outcome, listener)
         if len(outcome.job_failures) > jobs or (len(outcome.gate_failures) > gates and not accept_risk):
             stopped_in = group[0].stage.space
-    return outcome
 
 
 def _run_group(

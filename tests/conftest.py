@@ -10,10 +10,13 @@ from assets.gates.gate import judge
 from assets.lake import Lake, Manifest, Receipt
 from assets.recipe.catalog import Catalog
 from assets.recipe.model import Recipe
+from assets.recipe.tokens import Tokenizer
 from assets.stage import Stage, Work
+from tests.engines import docker_engine, slurm_cluster
+from tests.postgres import postgres
 from tests.workplace import finished
 
-__all__ = ["finished"]
+__all__ = ["docker_engine", "finished", "postgres", "slurm_cluster"]
 
 RECIPE: dict[str, Any] = {
     "name": "tiny",
@@ -150,6 +153,7 @@ FINNISH = [
     f"Ohje {n}: Valitse valikosta kohta Tallenna, ja odota kunnes tiedosto nro {n * 37} on valmis.\nSulje sitten ikkuna!"
     for n in range(120)
 ]
+TOKENIZER = Tokenizer(name="t", vocab_size=400, sources={"fi": ("docs_fi",)}, sample_bytes=1_000)
 PAIRS = [(f"Open the file number {n}.", f"Avaa tiedosto numero {n}.") for n in range(60)]
 
 

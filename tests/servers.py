@@ -100,8 +100,11 @@ def seaweed() -> str:
 
 @contextlib.contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """A running S3 server with the bucket ``lake``."""
+    """A running S3 server with the bucket ``lake``; file systems that are open in this process forget the servers before it."""
     import s3fs
+
+    # fsspec keeps one file system for equal arguments, and the endpoint, which comes from the environment, is not one of them.
+    s3fs.S3FileSystem.clear_instance_cache()
 
     server = S3Server(folder, free_ports(8))
     server.start()
@@ -117,3 +120,4 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         yield server
     finally:
         server.kill()
+        s3fs.S3FileSystem.clear_instance_cache()

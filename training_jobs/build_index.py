@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from assets.recipe.jobs import IndexJob
-from training_jobs.data import INDEX_SUMMARY, Blend, blended_dataset, order_digest
+from training_jobs.data import (
+    INDEX_SUMMARY,
+    Blend,
+    blended_dataset,
+    index_names,
+    order_digest,
+    validation_datasets,
+)
 from training_jobs.job import JobError, read_spec, run, write_json
 
 
@@ -32,28 +39,33 @@ def _single_process_group() -> Iterator[None]:
 def build(job: IndexJob) -> None:
     """Build the index of ``job`` into ``job.output``. Raises JobError where shards are missing or too small."""
     blend = Blend(
-        prefixes=tuple(prefix for prefix, _ in job.datasets),
-        weights=tuple(weight for _, weight in job.datasets),
+        files=tuple(job.files),
         sequence_length=job.sequence_length,
         samples=job.samples,
         seed=job.seed,
         vocab_size=job.vocab_size,
         end_of_document=job.end_of_document,
+        validation_samples=job.validation_samples,
     )
-    output = Path(job.output).resolve()
+    output, root = Path(job.output).resolve(), Path(job.root).resolve()
     output.mkdir(parents=True, exist_ok=True)
     with _single_process_group():
         try:
-            dataset = blended_dataset(blend, Path(job.root).resolve(), output, build=True)
+            dataset = blended_dataset(blend, root, output, build=True, threads=job.threads)
         except IndexError as error:
             raise JobError(f"The sources do not hold enough samples for this mixture: {error}") from error
-    counts = np.bincount(dataset.dataset_index[: job.samples], minlength=len(blend.prefixes))
+        validation = validation_datasets(blend, root, output, build=True)
+    prefixes = [file.prefix for file in blend.trained]
+    counts = np.bincount(dataset.dataset_index[: job.samples], minlength=len(prefixes))
+    whole, parts = index_names(dataset)
     write_json(
         output / INDEX_SUMMARY,
         {
             **blend.as_json(),
-            "samples_per_source": {prefix: int(count) for prefix, count in zip(blend.prefixes, counts, strict=True)},
+            "samples_per_file": {prefix: int(count) for prefix, count in zip(prefixes, counts, strict=True)},
             "order_digest": order_digest(dataset, job.samples),
+            "names": {"blend": whole, "files": dict(zip(prefixes, parts, strict=True))},
+            "validation": {source: len(held) for source, held in validation.items()},
         },
     )
 

@@ -1,7 +1,9 @@
-"""The NeMo model: BLOOM sharded by FSDP2, its optimizer and schedule, and one training step."""
+"""The NeMo model: a language model sharded by FSDP2, its optimizer and schedule, and one training step."""
 
 import math
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,17 +11,16 @@ import torch.distributed as dist
 from nemo.core.classes.modelPT import ModelPT
 from omegaconf import OmegaConf
 from torch import Tensor
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from assets.recipe.training import Model, Training
-from training_jobs.bloom import Bloom, bloom_config, initial_value
+from training_jobs.anomalies import Anomaly, Detour, Plan, decide, judge, record
 from training_jobs.data import StepBatch, StepLoader
-from training_jobs.job import NOT_FINITE, JobError
-from training_jobs.progress import StepResult
-
-LARGE = 1_000_000_000
-ADVICE = "Lower the learning rate or look at these samples; the last good state is kept."
+from training_jobs.language_model import LanguageModel, build
+from training_jobs.progress import StepResult, Totals
+from training_jobs.sharding import copies, is_cut, make_mesh, shard
+from training_jobs.start import Start
+from training_jobs.watch import Leaving
 
 
 def optimization_config(training: Training, fused: bool) -> dict[str, Any]:
@@ -35,11 +36,27 @@ def optimization_config(training: Training, fused: bool) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step has to do with besides the model.
+
+    ``on_step`` is called on every rank after each step, ``at`` tells the watch which stage of which step is reached;
+    ``save_is_due`` counts on rank 0.
+    """
+
+    plan: Plan
+    leaving: Leaving
+    totals: Callable[[], Totals]
+    on_step: Callable[[StepResult], None]
+    at: Callable[[int, str], None]
+    save_is_due: Callable[[], bool]
+
+
 class PretrainingModel(ModelPT):
-    """``Bloom`` as a NeMo model. One training step of Lightning is one optimizer step over all accumulated passes.
+    """A language model as a NeMo model. One training step of Lightning is one optimizer step over all accumulated passes.
 
     The optimization is manual, so that a step is the same unit for the data, the schedule and the saved state whatever
-    the accumulation is. ``on_step`` is called on every rank after each step.
+    the accumulation is. What the ranks asked for in the last step is in ``asked_to_leave`` and ``asked_to_save``.
     """
 
     def __init__(
@@ -48,37 +65,34 @@ class PretrainingModel(ModelPT):
         training: Training,
         vocab_size: int,
         loader: StepLoader,
-        on_step: Callable[[StepResult], None],
+        surroundings: Surroundings,
+        start: Start,
     ) -> None:
         self.recipe, self.training_recipe, self.vocab_size = model, training, vocab_size
-        self.on_step = on_step
+        self.surroundings, self.start = surroundings, start
+        self.asked_to_leave = self.asked_to_save = False
         super().__init__(cfg=OmegaConf.create({"optim": optimization_config(training, fused=True)}))
         self.automatic_optimization = False
         self._train_dl = loader
-        self.bloom: Bloom | None = None
+        self.network: LanguageModel | None = None
 
     def configure_model(self) -> None:
         """Build the model on no device, shard it, and give every rank its part of the starting values."""
-        if self.bloom is not None:
+        if self.network is not None:
             return
         with torch.device("meta"):
-            bloom = Bloom(bloom_config(self.recipe, self.vocab_size))
-        mesh = self.device_mesh["data_parallel"]
-        large = self.recipe.parameters(self.vocab_size) > LARGE
-        options: dict[str, Any] = {"mesh": mesh, "reshard_after_forward": large}
-        if self.training_recipe.precision == "bf16":
-            options["mp_policy"] = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
-        for block in bloom.transformer.h:
-            fully_shard(block, **options)
-        fully_shard(bloom, **options)
-        bloom.to_empty(device=self.trainer.strategy.root_device)
+            network = build(self.recipe, self.vocab_size, self.training_recipe.sequence_length)
+        training, device = self.training_recipe, self.trainer.strategy.root_device
+        mesh = make_mesh(training, dist.get_world_size(), int(os.environ["LOCAL_WORLD_SIZE"]), device.type)
+        shard(network, network.blocks, training, mesh, self.recipe.parameters(self.vocab_size))
+        network.to_empty(device=device)
         with torch.no_grad():
-            for name, parameter in bloom.named_parameters():
-                value = initial_value(name, parameter, self.recipe.init_std, self.training_recipe.seed)
+            for name, parameter in network.named_parameters():
+                value = self.start(name, parameter)
                 assert isinstance(parameter, DTensor)
-                shard = distribute_tensor(value, parameter.device_mesh, parameter.placements, src_data_rank=None)
-                parameter.to_local().copy_(shard.to_local())
-        self.bloom = bloom
+                part = distribute_tensor(value, parameter.device_mesh, parameter.placements, src_data_rank=None)
+                parameter.to_local().copy_(part.to_local())
+        self.network = network
         self.setup_optimization()
 
     def configure_optimizers(self) -> Any:
@@ -86,11 +100,17 @@ class PretrainingModel(ModelPT):
         return [self._optimizer], [{"scheduler": self._scheduler["scheduler"], "interval": "step"}]
 
     def setup_optimizer_param_groups(self) -> None:
-        """Weight decay on matrices only, not on biases and LayerNorm's parameters."""
-        parameters = list(self.parameters())
+        """Weight decay on matrices only, not on biases and LayerNorm's parameters.
+
+        What tensor parallel ranks cut is in groups of its own, since the optimizer takes a group at once, on one mesh; it is so
+        without them too, so that any number of ranks reads the same state.
+        """
+        groups: dict[tuple[bool, bool], list[Tensor]] = {}
+        for name, parameter in self.named_parameters():
+            groups.setdefault((parameter.ndim <= 1, is_cut(name)), []).append(parameter)
         self._optimizer_param_groups = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": parameters, **({"weight_decay": 0.0} if is_vector else {})}
+            for (is_vector, _), parameters in sorted(groups.items(), key=lambda group: group[0])
         ]
 
     def setup_training_data(self, train_data_config: Any) -> None:
@@ -105,68 +125,97 @@ class PretrainingModel(ModelPT):
         return None
 
     def transfer_batch_to_device(self, batch: StepBatch, device: torch.device, dataloader_idx: int) -> StepBatch:
-        """``batch`` with its tensors on ``device``."""
-        return StepBatch(batch.step, batch.samples, batch.tokens.to(device), batch.labels.to(device))
+        """``batch`` with its tensors on ``device``, and nothing in them that a GPU's kernels would end the process for.
+
+        Forward passes with ids outside the vocabulary get zeros instead and are reported with the step.
+        """
+        tokens, labels = batch.tokens, batch.labels
+        wrong = (tokens < 0) | (tokens >= self.vocab_size) | (labels < 0) | (labels >= self.vocab_size)
+        self.bad_passes = wrong.flatten(1).any(1).double()
+        if self.bad_passes.any():
+            tokens, labels = tokens.masked_fill(wrong, 0), labels.masked_fill(wrong, 0)
+        return StepBatch(batch.step, batch.samples, tokens.to(device), labels.to(device))
 
     def training_step(self, batch: StepBatch, batch_idx: int) -> None:
-        """One optimizer step. Raises JobError (NOT_FINITE) before the weights change where a loss is not finite."""
-        bloom: Any = self.bloom
-        optimizer: Any = self.optimizers()
-        scheduler: Any = self.lr_schedulers()
+        """One optimizer step, or none where the step is out of the ordinary and the policy says so; see ``anomalies``."""
+        step = batch.step + 1
+        self.surroundings.at(step, "computing")
+        detour = self.surroundings.plan.leaves_out(step)
+        if detour is not None:
+            self._take_step(self._left_out(batch, detour))
+            return
+        network: Any = self.network
         passes = len(batch.tokens)
         losses = []
         for index in range(passes):
             last = index == passes - 1
-            bloom.set_requires_gradient_sync(last)
-            loss = bloom(batch.tokens[index], batch.labels[index])
+            network.set_requires_gradient_sync(last)
+            loss = network(batch.tokens[index], batch.labels[index])
             self.manual_backward(loss / passes)
             losses.append(loss.detach())
-        shards = [p.grad.to_local() for p in bloom.parameters() if isinstance(p.grad, DTensor)]
-        filled = [shard for shard in shards if shard.numel()]
-        squares = torch.stack(torch._foreach_norm(filled)).double().square().sum()
-        step = self._gather(batch, torch.stack(losses).double(), squares)
-        if step.gradient_norm > self.training_recipe.clip:
-            torch._foreach_mul_(filled, self.training_recipe.clip / (step.gradient_norm + 1e-6))
-        step.learning_rate = optimizer.param_groups[0]["lr"]
+        gradients = [p.grad for p in network.parameters() if isinstance(p.grad, DTensor)]
+        shards = [(gradient.to_local(), copies(gradient)) for gradient in gradients]
+        filled = [(part, count) for part, count in shards if part.numel()]
+        norms = torch.stack(torch._foreach_norm([part for part, _ in filled])).double()
+        # What several ranks hold counts once.
+        squares = (norms.square() / torch.tensor([count for _, count in filled]).to(norms)).sum()
+        self.surroundings.at(step, "exchanging results")
+        result, anomaly = self._gather(batch, torch.stack(losses).double(), squares)
+        self.surroundings.at(step, "updating weights")
+        if anomaly is not None:
+            rewinds = len(self.surroundings.plan.detours)
+            action = decide(self.training_recipe.anomalies, anomaly, self.surroundings.totals().skips, rewinds)
+            result.anomaly = record(anomaly.kind, action, step, anomaly.sentence, result.samples)
+        norm = result.gradient_norm
+        if not result.skipped and norm > self.training_recipe.clip:
+            torch._foreach_mul_([part for part, _ in filled], self.training_recipe.clip / (norm + 1e-6))
+        self._take_step(result)
+        self.surroundings.at(step, "waiting for data")
+
+    def _left_out(self, batch: StepBatch, detour: Detour) -> StepResult:
+        """The result of a step that a rewind leaves out: nothing is computed."""
+        size = self.training_recipe.global_batch
+        samples = [(batch.step * size, (batch.step + 1) * size)]
+        anomaly = record(detour.kind, "rewind", batch.step + 1, detour.sentence, samples)
+        return StepResult(batch.step + 1, math.nan, math.nan, samples, anomaly=anomaly)
+
+    def _take_step(self, result: StepResult) -> None:
+        """Move weights and schedule on. A skipped step has no gradients, so it moves the schedule and no weight."""
+        optimizer: Any = self.optimizers()
+        scheduler: Any = self.lr_schedulers()
+        result.learning_rate = optimizer.param_groups[0]["lr"]
+        if result.skipped:
+            optimizer.zero_grad()
         optimizer.step()
         optimizer.zero_grad()
         scheduler.step()
-        self.on_step(step)
+        self.surroundings.on_step(result)
 
-    def _gather(self, batch: StepBatch, losses: Tensor, squares: Tensor) -> StepResult:
-        """What all ranks did in this step: one message of losses, squared gradient norm and sample range per rank."""
+    def _gather(self, batch: StepBatch, losses: Tensor, squares: Tensor) -> tuple[StepResult, Anomaly | None]:
+        """What all ranks did in this step, in one message: losses, squared gradient norm, sample range, and requests."""
+        start, stop = batch.samples.start, batch.samples.stop
         # Sample numbers are exact in float64 below 2^53.
-        bounds = torch.tensor([batch.samples.start, batch.samples.stop], dtype=torch.float64, device=losses.device)
-        message = torch.cat([squares.view(1), bounds, losses])
+        numbers = [start, stop, float(self.surroundings.leaving.asked), float(self.surroundings.save_is_due())]
+        head = torch.tensor([*numbers, *self.bad_passes.tolist()], dtype=torch.float64, device=losses.device)
+        message = torch.cat([squares.view(1), head, losses])
         ranks = [torch.empty_like(message) for _ in range(dist.get_world_size())]
         dist.all_gather(ranks, message)
         rows = [rank.tolist() for rank in ranks]
-        micro = self.training_recipe.micro_batch
-        bad = []
-        for _square, start, _stop, *values in rows:
-            for index, value in enumerate(values):
-                if not math.isfinite(value):
-                    first = int(start) + index * micro
-                    bad.append(f"{first} to {first + micro - 1}")
-        if bad:
-            raise JobError(
-                f"The loss is not finite in step {batch.step + 1}, in the samples {', '.join(bad)}. {ADVICE}",
-                NOT_FINITE,
-            )
+        self.asked_to_leave, self.asked_to_save = any(row[3] for row in rows), bool(rows[0][4])
         norm = sum(row[0] for row in rows) ** 0.5
-        if not math.isfinite(norm):
-            raise JobError(
-                f"The gradient norm is not finite in step {batch.step + 1}, in the samples {int(rows[0][1])} to "
-                f"{int(rows[-1][2]) - 1}. {ADVICE}",
-                NOT_FINITE,
-            )
-        values = [value for row in rows for value in row[3:]]
-        return StepResult(
-            step=batch.step + 1,
-            loss=sum(values) / len(values),
-            gradient_norm=norm,
-            samples=[(int(row[1]), int(row[2])) for row in rows],
-        )
+        rows = rows[:: self.training_recipe.tensor_parallel]
+        micro, passes = self.training_recipe.micro_batch, len(losses)
+        values, bad = [], []
+        for row in rows:
+            for index, value in enumerate(row[5 + passes :]):
+                first = int(row[1]) + index * micro
+                values.append((value, (first, first + micro)))
+                if row[5 + index]:
+                    bad.append((first, first + micro))
+        step = batch.step + 1
+        anomaly = judge(self.training_recipe.anomalies, step, values, norm, bad, self.surroundings.totals().recent)
+        mean = sum(value for value, _ in values) / len(values)
+        return StepResult(step, mean, norm, [(int(row[1]), int(row[2])) for row in rows]), anomaly
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep plain types only: a state is read with ``weights_only``, which refuses NeMo's configuration objects."""

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from training_jobs.cost import EnergyMeter, Gauge, over_ranks
 from training_jobs.job import write_whole
 
 MESSAGE_SECONDS = 2.0
+WHAT_FOLLOWS = {
+    "note": "noted, the step is taken",
+    "skip": "the step is left out",
+    "rewind": "left out after the run went back to its last good state",
+}
 
 
 @dataclass
@@ -23,7 +30,8 @@ class StepResult:
     """One optimizer step over all ranks.
 
     ``loss``: mean over the global batch in nats per token; ``samples``: the ranges [start, stop) of global samples that
-    the ranks used, in their order; ``gradient_norm`` is before clipping.
+    the ranks used, in their order; ``gradient_norm`` is before clipping. ``anomaly`` is what was out of the ordinary
+    (``anomalies.record``); where its action is not ``note`` the weights did not change, and loss and norm say nothing.
     """
 
     step: int
@@ -31,6 +39,11 @@ class StepResult:
     gradient_norm: float
     samples: list[tuple[int, int]]
     learning_rate: float = 0.0
+    anomaly: dict[str, Any] | None = None
+
+    @property
+    def skipped(self) -> bool:
+        return self.anomaly is not None and self.anomaly["action"] != "note"
 
 
 class Channel(Protocol):
@@ -113,28 +126,59 @@ class Totals:
     last_loss: float | None = None
     seconds: float = 0.0
     data_seconds: float = 0.0
+    joules: float = 0.0
+    recent: list[float] = field(default_factory=list)
+    anomalies: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def samples(self) -> int:
         return sum(stop - start for start, stop in self.runs)
 
+    @property
+    def skips(self) -> int:
+        """Steps that were left out one by one."""
+        return sum(anomaly["action"] == "skip" for anomaly in self.anomalies)
+
 
 class Progress:
-    """Follows a run: counts on every rank, writes ``metrics.jsonl`` and tells the channel on rank 0."""
+    """Follows a run: counts on every rank, writes ``metrics.jsonl`` and tells the channel on rank 0.
 
-    def __init__(self, channel: Channel | None, folder: Path, steps: int, sequence_length: int, log_every: int) -> None:
+    ``metrics.jsonl`` has a line for every step in which the weights changed, with the speed over the last ``log_every``
+    steps; the steps that were left out are in ``summary.json``, under ``anomalies``. ``window`` is the number of losses that
+    are kept for a running median.
+    """
+
+    def __init__(
+        self,
+        channel: Channel | None,
+        folder: Path,
+        steps: int,
+        sequence_length: int,
+        log_every: int,
+        gauge: Gauge | None = None,
+        window: int = 1,
+    ) -> None:
         self.channel, self.path = channel, folder / "metrics.jsonl"
         self.steps, self.sequence_length, self.log_every = steps, sequence_length, log_every
+        self.gauge, self.window = gauge, window
+        self.meter: EnergyMeter | None = None
         self.totals = Totals()
         self.mark = self.said = time.monotonic()
-        self.logged = (0.0, 0)
+        self.marks: deque[tuple[float, int]] = deque(maxlen=log_every)
+
+    def say(self, sentence: str) -> None:
+        """Tell people something; only rank 0 does."""
+        if self.channel is not None:
+            self.channel.say(sentence)
 
     def start(self, totals: Totals) -> None:
         """Begin, or go on, from ``totals``. Lines of ``metrics.jsonl`` beyond its step are dropped, to be done anew."""
         self.totals = totals
+        self.meter = EnergyMeter.open() if self.gauge else None
         self.mark = time.monotonic()
         self.said = self.mark - MESSAGE_SECONDS
-        self.logged = (totals.seconds, totals.samples)
+        self.marks.clear()
+        self.marks.append((totals.seconds, totals.samples))
         if self.channel is None:
             return
         lines = self.path.read_text("utf-8").splitlines() if totals.step and self.path.exists() else []
@@ -148,21 +192,29 @@ class Progress:
         self.mark = time.monotonic()
 
     def step(self, result: StepResult, data_seconds: float) -> None:
-        """Count a step; log it every ``log_every`` steps, the first and the last; speak at most every two seconds."""
+        """Count a step and log it; speak at most every two seconds, and of everything out of the ordinary."""
         now = time.monotonic()
         totals = self.totals
         totals.seconds += now - self.mark
         self.mark = now
-        totals.step, totals.last_loss, totals.data_seconds = result.step, result.loss, data_seconds
-        totals.first_loss = result.loss if totals.first_loss is None else totals.first_loss
-        add_ranges(totals.runs, result.samples)
+        totals.step = result.step
+        waited, totals.data_seconds = data_seconds - totals.data_seconds, data_seconds
+        totals.joules += self.meter.take() if self.meter else 0.0
+        if result.anomaly is not None:
+            totals.anomalies.append(result.anomaly)
+            self.say(f"{result.anomaly['sentence']}: {WHAT_FOLLOWS[result.anomaly['action']]}")
+        if not result.skipped:
+            totals.last_loss = result.loss
+            totals.first_loss = result.loss if totals.first_loss is None else totals.first_loss
+            totals.recent = [*totals.recent, result.loss][-self.window :]
+            add_ranges(totals.runs, result.samples)
         if self.channel is None:
             return
         last = result.step == self.steps
-        seconds, samples = totals.seconds - self.logged[0], totals.samples - self.logged[1]
+        seconds, samples = totals.seconds - self.marks[0][0], totals.samples - self.marks[0][1]
         speed = samples * self.sequence_length / max(seconds, 1e-9)
-        if result.step % self.log_every == 0 or result.step == 1 or last:
-            self.logged = (totals.seconds, totals.samples)
+        self.marks.append((totals.seconds, totals.samples))
+        if not result.skipped:
             line = {
                 "step": result.step,
                 "loss": result.loss,
@@ -171,14 +223,16 @@ class Progress:
                 "tokens": totals.samples * self.sequence_length,
                 "tokens_per_second": round(speed, 1),
                 "seconds": round(totals.seconds, 3),
+                "data_seconds": round(waited, 4),
+                **(self.gauge.rates(speed) if self.gauge else {}),
             }
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
-        if self.mark - self.said >= MESSAGE_SECONDS or last:
+        if (self.mark - self.said >= MESSAGE_SECONDS or last) and totals.last_loss is not None:
             self.said = self.mark
             left = (self.steps - result.step) * totals.seconds / result.step
             self.channel.say(
-                f"step {result.step} of {self.steps}, loss {result.loss:.2f}, {speed:,.0f} tokens/s, {clock(left)} left"
+                f"step {result.step} of {self.steps}, loss {totals.last_loss:.2f}, {speed:,.0f} tokens/s, {clock(left)} left"
             )
             self.channel.send(
                 {
@@ -186,7 +240,7 @@ class Progress:
                     "done": result.step,
                     "total": self.steps,
                     "unit": "steps",
-                    "loss": result.loss,
+                    "loss": totals.last_loss,
                     "tokens_per_second": round(speed, 1),
                     "seconds_left": round(left, 1),
                 }
@@ -196,6 +250,9 @@ class Progress:
         """The content of ``summary.json``."""
         totals = self.totals
         tokens = totals.samples * self.sequence_length
+        used = totals.joules + (self.meter.take(now=True) if self.meter else 0.0)
+        # Before a resume, the GPU of the rank that saved the state stands for all of them.
+        joules = over_ranks(used or None) if self.gauge else None
         return {
             "steps": totals.step,
             "tokens": tokens,
@@ -204,9 +261,11 @@ class Progress:
             "consumed_ranges": totals.runs,
             "first_loss": totals.first_loss,
             "last_loss": totals.last_loss,
+            "anomalies": totals.anomalies,
             "loss_finite": totals.last_loss is not None and np.isfinite(totals.last_loss).item(),
             "tokens_per_second": round(tokens / max(totals.seconds, 1e-9), 1),
             "seconds": round(totals.seconds, 3),
             "data_seconds": round(totals.data_seconds, 3),
             "peak_memory_bytes": peak_memory_bytes,
+            "cost": self.gauge.cost(tokens, totals.seconds, joules) if self.gauge else {},
         }

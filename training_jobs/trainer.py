@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 import resource
-from datetime import timedelta
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +12,40 @@ import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
 from lightning.pytorch.plugins.environments import TorchElasticEnvironment
-from lightning.pytorch.strategies import ModelParallelStrategy
 from nemo.utils import logging as nemo_logging
-from nemo.utils.callbacks import NeMoModelCheckpoint
 from nemo.utils.exp_manager import exp_manager
 
 from assets.recipe.jobs import PretrainingJob
-from training_jobs.data import StepLoader, Steps, open_mixture
+from assets.recipe.reliability import PREEMPTED
+from training_jobs.anomalies import Plan
+from training_jobs.data import StepLoader, Steps, open_mixture, open_validation
 from training_jobs.export import PROBE_LENGTH, PROBE_SAMPLES, checkpoint_folder, export_checkpoint
-from training_jobs.job import JobError
-from training_jobs.model import PretrainingModel
+from training_jobs.job import JobError, write_whole
+from training_jobs.model import PretrainingModel, Surroundings
 from training_jobs.progress import Progress, Totals
-
-STATE_MINUTES = 10
-
-
-def newest_state(folder: Path) -> Path | None:
-    """The saved state with the highest step in ``folder`` that was written to its end, or None."""
-    states = []
-    for path in folder.glob("step=*.ckpt"):
-        whole = (path / "meta.pt").is_file() and (path / ".metadata").is_file()
-        if whole and not NeMoModelCheckpoint.is_checkpoint_unfinished(path):
-            states.append((int(path.stem.removeprefix("step=")), path))
-    return max(states)[1] if states else None
+from training_jobs.sharding import ShardedStrategy
+from training_jobs.start import starting_values
+from training_jobs.states import Found, States, state_name
+from training_jobs.validation import VALIDATION, read_lines, validation_losses, write_lines
+from training_jobs.watch import Leaving, Watch
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A job with what this process is in it: its rank, and the folders of the lake and the mixture on this machine."""
+    """A job with what this process is in it: its rank, the folders on this machine, and what it shares with the others."""
 
     job: PretrainingJob
     root: Path
     mixture: Path
     rank: int
     ranks: int
+    states: States
+    leaving: Leaving
+    watch: Watch
 
 
 class Keeper(pl.Callback):
-    """Exports checkpoints at the recipe's steps, saves a state there, and keeps the totals as part of every state."""
+    """Saves states, exports checkpoints at the recipe's steps, and keeps the totals as part of every state."""
 
     state_key = "tokka"
 
@@ -63,35 +59,58 @@ class Keeper(pl.Callback):
         self.trainee.progress.totals = Totals(**state_dict)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        progress = self.trainee.progress
-        if progress.totals.step != trainer.global_step:
+        trainee = self.trainee
+        if trainee.progress.totals.step != trainer.global_step:
             raise JobError(
-                f"The saved state is of step {trainer.global_step}, its totals of step {progress.totals.step}."
+                f"The saved state is of step {trainer.global_step}, its totals of step {trainee.progress.totals.step}."
             )
-        self.trainee.loader.seconds = progress.totals.data_seconds
-        self.trainee.export(trainer.global_step)
-        progress.start(progress.totals)
+        # Lightning has put handlers of its own in place by now.
+        trainee.place.leaving.listen()
+        trainee.place.leaving.training = True
+        trainee.loader.seconds = trainee.progress.totals.data_seconds
+        trainee.export(trainer.global_step)
+        trainee.progress.start(trainee.progress.totals)
+        trainee.saved = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        step = trainer.global_step
-        if step in self.trainee.job.training.checkpoints:
-            states = self.trainee.states
-            states._save_topk_checkpoint(trainer, states._monitor_candidates(trainer))
-            self.trainee.export(step)
-            self.trainee.progress.skip()
+        trainee, step = self.trainee, trainer.global_step
+        training, model = trainee.job.training, trainee.model
+        leaves = model.asked_to_leave and step < training.steps
+        every = training.saving.every_steps
+        is_checkpoint = step in training.checkpoints
+        if not (leaves or is_checkpoint or model.asked_to_save or (every and step % every == 0)):
+            return
+        trainee.place.watch.at(step, "saving")
+        if is_checkpoint:
+            trainee.export(step)
+        trainer.save_checkpoint(state_name(step))
+        trainee.saved = time.monotonic()
+        if leaves:
+            whole = trainee.place.states.wait()
+            where = f"its state of step {step} is saved" if whole else "its state could not be saved"
+            raise JobError(
+                f"The run was asked to leave (SIGTERM) in step {step} of {training.steps}; {where}. Start it again to go on.",
+                PREEMPTED,
+            )
+        trainee.progress.skip()
 
 
 class Trainee:
-    """One rank of a pretraining run. ``fit`` trains from the newest saved state in ``job.work`` to the last step."""
+    """One rank of a pretraining run. ``fit`` trains from the state ``found`` to the last step, but what ``plan`` leaves out."""
 
-    def __init__(self, place: Place, progress: Progress) -> None:
-        job, rank, ranks = place.job, place.rank, place.ranks
-        self.job, self.progress, self.rank = job, progress, rank
+    def __init__(self, place: Place, progress: Progress, found: Found, plan: Plan) -> None:
+        job, ranks = place.job, place.ranks
+        self.place, self.job, self.progress, self.found = place, job, progress, found
         self.output = Path(job.output).resolve()
+        self.saved = time.monotonic()
         training = job.training
+        progress.totals = Totals()
+        self.logs = (progress.path, self.output / VALIDATION)
         dataset, _ = open_mixture(place.mixture, place.root)
+        self.validation = open_validation(place.mixture, place.root)
         on_gpu = torch.cuda.is_available()
-        data = Steps(dataset, training.global_batch, training.micro_batch, rank, ranks)
+        self.data_place = (place.rank // training.tensor_parallel, ranks // training.tensor_parallel)
+        data = Steps(dataset, training.global_batch, training.micro_batch, *self.data_place)
         self.loader = StepLoader(data, training.steps, lambda: self.trainer.global_step, workers=2 if on_gpu else 0)
         count = min(PROBE_SAMPLES, training.steps * training.global_batch)
         self.probe = torch.stack([dataset[index]["tokens"] for index in range(count)])[:, :PROBE_LENGTH]
@@ -102,10 +121,11 @@ class Trainee:
             devices=local_ranks,
             num_nodes=ranks // local_ranks,
             plugins=[TorchElasticEnvironment()],
-            strategy=ModelParallelStrategy(
+            strategy=ShardedStrategy(
+                place.states,
+                self._logs,
                 data_parallel_size=training.data_parallel,
                 tensor_parallel_size=training.tensor_parallel,
-                process_group_backend="nccl" if on_gpu else "gloo",
             ),
             max_steps=training.steps,
             max_epochs=-1,
@@ -118,65 +138,80 @@ class Trainee:
             enable_checkpointing=False,
             callbacks=[Keeper(self)],
         )
-        self.states = self._manage_experiment()
+        self._manage_experiment()
+        surroundings = Surroundings(
+            plan=plan,
+            leaving=place.leaving,
+            totals=lambda: self.progress.totals,
+            on_step=lambda result: self.progress.step(result, self.loader.seconds),
+            at=place.watch.at,
+            save_is_due=lambda: time.monotonic() - self.saved > 60 * training.saving.every_minutes,
+        )
         self.model = PretrainingModel(
-            job.model,
-            training,
-            job.vocab_size,
-            self.loader,
-            lambda result: self.progress.step(result, self.loader.seconds),
+            job.model, training, job.vocab_size, self.loader, surroundings, starting_values(job)
         )
 
-    def _manage_experiment(self) -> NeMoModelCheckpoint:
-        """Give logs, saved states and resuming to NeMo's exp_manager; returns the callback that saves states."""
+    def _manage_experiment(self) -> None:
+        """Give the folder for logs to NeMo's exp_manager. Its own checkpoints and its callback for preemption stay off:
+        they are written while the step waits, and work on NVIDIA GPUs and for a signal to rank 0 only."""
         nemo_logging.setLevel(logging.CRITICAL)
-        work = Path(self.job.work).resolve()
-        states = work / "states"
-        states.mkdir(parents=True, exist_ok=True)
-        newest = newest_state(states)
         exp_manager(
             self.trainer,
             {
-                "explicit_log_dir": str(work / "logs"),
-                "resume_from_checkpoint": str(newest) if newest else None,
+                "explicit_log_dir": str(Path(self.job.work).resolve() / "logs"),
                 "create_tensorboard_logger": False,
+                "create_checkpoint_callback": False,
                 "log_step_timing": False,
                 "seconds_to_sleep": 0,
-                "checkpoint_callback_params": {
-                    "dirpath": str(states),
-                    "filename": "{step}",
-                    "monitor": "step",
-                    "mode": "max",
-                    "save_top_k": 2,
-                    "save_last": False,
-                    "verbose": False,
-                    "every_n_epochs": None,
-                    "save_nemo_on_train_end": False,
-                },
             },
         )
         nemo_logging.setLevel(logging.ERROR)
-        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        callback = next(c for c in callbacks if isinstance(c, NeMoModelCheckpoint))
-        callback._train_time_interval = timedelta(minutes=STATE_MINUTES)
-        return callback
 
     def fit(self) -> None:
-        """Train. Raises JobError where the loss is not finite or the saved state does not fit the job."""
-        self.trainer.fit(self.model, ckpt_path=self.trainer.ckpt_path)
+        """Train. Raises what ``anomalies.decide`` raises, and JobError where the state does not fit the job."""
+        if self.found.path is not None and self.place.rank == 0:
+            for path in self.logs:
+                # Another machine may have written them.
+                if not path.exists() and self.place.states.has(self.found.path, path.name):
+                    write_whole(path, self.place.states.read(self.found.path, path.name))
+        self.trainer.fit(self.model, ckpt_path=self.found.path)
         # A run that was killed after its last step has nothing to train, but may lack its last checkpoint.
         self.export(self.job.training.steps)
 
+    def _logs(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.logs if path.exists()}
+
     def export(self, step: int) -> None:
-        """Export the checkpoint of ``step`` where the recipe wants one and it is not there. All ranks call this."""
-        folder = checkpoint_folder(self.output, step)
-        if step not in self.job.training.checkpoints or folder.exists():
+        """Validate and export the checkpoint of ``step`` where the recipe wants one and it is not there. All ranks call this."""
+        if step not in self.job.training.checkpoints:
             return
-        bloom = self.model.bloom
-        assert bloom is not None
+        network = self.model.network
+        assert network is not None
+        folder, log = checkpoint_folder(self.output, step), self.output / VALIDATION
+        rows = read_lines(log, step)
+        # Rank 0 decides: where machines do not share their folders, only its own shows what is there.
+        is_there = torch.tensor([folder.exists(), any(row["step"] == step for row in rows)])
+        dist.broadcast(is_there, 0)
+        if self.validation and not is_there[1]:
+            losses = validation_losses(
+                network,
+                self.validation,
+                self.job.training.micro_batch,
+                *self.data_place,
+                self.trainer.strategy.root_device,
+            )
+            if self.place.rank == 0:
+                write_lines(log, [*rows, {"step": step, "losses": losses}])
+            self.progress.say(
+                f"validation loss in step {step}: " + ", ".join(f"{k} {v:.2f}" for k, v in losses.items())
+            )
+        if is_there[0]:
+            return
         probe = self.probe.to(self.trainer.strategy.root_device)
         dtype = torch.bfloat16 if self.job.training.precision == "bf16" else torch.float32
-        export_checkpoint(bloom, probe, folder, writes=self.rank == 0, dtype=dtype)
+        export_checkpoint(network, probe, folder, writes=self.place.rank == 0, dtype=dtype)
+        if self.place.rank == 0:
+            self.place.states.keep_checkpoint(folder)
         dist.barrier()
 
     def peak_memory(self) -> int:

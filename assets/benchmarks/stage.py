@@ -11,7 +11,7 @@ from assets.corpora.files import SourceFile, find_files
 from assets.lake import Lake, Manifest
 from assets.lake.documents import read_parquet, write_table
 from assets.recipe.catalog import Catalog
-from assets.recipe.evaluation import Protected
+from assets.recipe.evaluation import Protected, Task
 from assets.recipe.load import RecipeError
 from assets.stage import Shown, Stage, Table, Work
 
@@ -23,21 +23,25 @@ ABOUT = "benchmark.json"
 
 
 def available_files(catalog: Catalog, task: str) -> tuple[list[SourceFile], str]:
-    """The data files of a task, and where some are missing, the reason.
+    """The data files of a task of the catalog; see ``files_of``."""
+    return files_of(catalog.tasks[task], task)
+
+
+def files_of(config: Task, name: str) -> tuple[list[SourceFile], str]:
+    """The data files of a task that is called ``name``, and where some are missing, the reason.
 
     A task is scored on all of its data or not at all; of a protected one what is there is better than nothing.
     """
-    config = catalog.tasks[task]
     files: list[SourceFile] = []
     reasons = []
     for pattern in config.files:
         try:
-            files += find_files((pattern,), f"tasks.{task}.files")
+            files += find_files((pattern,), f"tasks.{name}.files")
         except RecipeError as error:
             reasons.append(str(error))
     if reasons and not isinstance(config, Protected):
         return [], reasons[0]
-    return (find_files(tuple(file.uri for file in files), f"tasks.{task}.files") if files else []), " ".join(reasons)
+    return (find_files(tuple(file.uri for file in files), f"tasks.{name}.files") if files else []), " ".join(reasons)
 
 
 def config(catalog: Catalog, task: str) -> dict[str, Any]:
@@ -51,12 +55,16 @@ def config(catalog: Catalog, task: str) -> dict[str, Any]:
 
 
 def read_task(catalog: Catalog, task: str) -> "tuple[pa.Table, str]":
+    """The items of a task of the catalog; see ``read_files``."""
+    return read_files(catalog.tasks[task], *available_files(catalog, task))
+
+
+def read_files(config: Task, files: list[SourceFile], reason: str) -> "tuple[pa.Table, str]":
     """The items of a task, read from its files (``read_items``), and where some are missing, the reason."""
     import pyarrow as pa
 
     from assets.benchmarks.items import read_items
 
-    files, reason = available_files(catalog, task)
     if not files:
         return pa.table({name: pa.array([], pa.string()) for name in ("id", "text", "item")}), reason
     with tempfile.TemporaryDirectory(prefix="tokka-benchmark-") as folder:
@@ -64,7 +72,7 @@ def read_task(catalog: Catalog, task: str) -> "tuple[pa.Table, str]":
         for file, path in zip(files, paths, strict=True):
             with fsspec.open(file.uri, "rb") as stream:
                 path.write_bytes(stream.read())
-        return read_items(catalog.tasks[task], paths), reason
+        return read_items(config, paths), reason
 
 
 def make(work: Work) -> None:
@@ -101,7 +109,10 @@ STAGE = Stage(
     keys=lambda catalog: list(catalog.tasks),
     inputs=lambda catalog, key: [],
     config=config,
-    code=("assets.benchmarks.items", "assets.benchmarks.finbench"),
+    code=tuple(
+        f"assets.benchmarks.{module}"
+        for module in ("items", "records", "finbench", "harness", "pairs", "texts", "programs")
+    ),
     group="data",
     kinds=("parquet",),
     make=make,

@@ -1,13 +1,11 @@
 """The gate of a checkpoint: it loads, has the recipe's parameters, and computes what the trainer computed."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assets.checkpoints.verifier import VERIFIER
 from assets.gates.expectations import at_most, none, true
 from assets.gates.gate import Gate, Profiled, Row
 from assets.recipe.catalog import split
@@ -25,7 +23,7 @@ def bounds(catalog: Any, key: str) -> dict[str, Any]:
 
 
 def profile(version: Profiled) -> list[Row]:
-    """One row, measured by loading the folder with Hugging Face in a process of its own."""
+    """One row, measured by loading the folder with Hugging Face in another process, which the checkpoints of a run share."""
     manifest = version.manifest
     recipe = version.catalog.recipe(split(manifest.partition)[0])
     folder = version.lake.local(manifest)
@@ -33,15 +31,7 @@ def profile(version: Profiled) -> list[Row]:
         job = VerifyJob(checkpoint=str(folder), probe=str(folder / "probe.safetensors"), output=scratch)
         spec = Path(scratch) / "verify.json"
         spec.write_text(job.model_dump_json(), "utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "training_jobs.verify", str(spec)],
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"the check of {folder} ended with {done.returncode}: {done.stderr[-500:]}")
+        VERIFIER.verify(spec)
         found = json.loads((Path(scratch) / "verification.json").read_text("utf-8"))
     if not found["loaded"]:
         raise RuntimeError(f"{folder} does not load: {found['error']}")
@@ -77,7 +67,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.checkpoints.gate", "training_jobs.verify"),
+    code=("assets.checkpoints.gate", "assets.checkpoints.verifier", "training_jobs.verify"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

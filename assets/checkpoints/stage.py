@@ -9,7 +9,6 @@ from assets.recipe.catalog import Catalog, join, split, step_name
 from assets.stage import Input, Shown, Stage, Table, Work
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "probe.safetensors")
 
 
 def inputs(catalog: Catalog, key: str) -> list[Input]:
@@ -25,8 +24,9 @@ def make(work: Work) -> None:
     """Put the weights of the step and the tokenizer side by side."""
     step = split(work.key)[1]
     run, tokenizer = work.input("pretraining_run"), work.input("tokenizer")
-    for name in MODEL_FILES:
-        shutil.copyfile(work.lake.local(run) / "checkpoints" / step / name, work.out.stage(name))
+    folder = f"checkpoints/{step}/"
+    for name in (entry.path.removeprefix(folder) for entry in run.files if entry.path.startswith(folder)):
+        shutil.copyfile(work.lake.local(run) / folder / name, work.out.stage(name))
     for name in TOKENIZER_FILES:
         shutil.copyfile(work.lake.local(tokenizer) / name, work.out.stage(name))
     training = work.catalog.recipe(split(work.key)[0]).training

@@ -60,8 +60,9 @@ class Encoding(Edit):
 class MissingLetters(Test):
     """A text that has hardly any of its language's letters beyond ASCII: they were lost, or written without their dots.
 
-    Judged are Finnish and Swedish texts of ``characters`` and more. Of 6,000 Finnish documents of that length five have a
-    share of the characters under 0.0025 (help pages of mostly English and code), half have 0.025 to 0.05.
+    Judged are texts of ``characters`` and more in the languages of ``_FREQUENT``. Of 6,000 Finnish documents of that length
+    five have a share of the characters under 0.0025 (help pages of mostly English and code), half have 0.025 to 0.05. Of 288
+    Estonian help pages none has less than 0.004, half have 0.028 and more.
     """
 
     name: str = "missing_letters"
@@ -72,7 +73,7 @@ class MissingLetters(Test):
         import numpy as np
 
         texts = documents.text
-        own = _LETTERS.get(texts.language)
+        own = _FREQUENT.get(texts.language)
         if own is None:
             return np.zeros(len(texts), bool)
         counts = np.fromiter((sum(map(text.count, own)) for text in texts.strings), np.int64, len(texts))
@@ -121,6 +122,15 @@ def escapes(text: str) -> str:
     return "\n".join(lines)
 
 
+# Python's int() refuses more than 4,300 digits, and html.unescape() uses it. No character has a number of so many.
+_NO_CHARACTER = re.compile(r"&#[0-9]{4000,};?")
+
+
+def unescaped(text: str) -> str:
+    """What ``html.unescape`` makes of a text, for any text."""
+    return html.unescape(_NO_CHARACTER.sub("\ufffd", text))
+
+
 def _unescaped(escape: re.Match[str]) -> str:
     """The character that an escape stands for, or the escape itself where it stands for none, or for several."""
     found = chr(int(escape[2], 16)) if escape[2] else html.unescape(f"&{escape[1]};")
@@ -158,6 +168,8 @@ def _escaped(text: str, about_markup: bool) -> bool:
 
 _LETTERS = {"fi": "äöåÄÖÅ", "sv": "äöåÄÖÅ"}
 """The letters beyond ASCII of the languages whose code pages are repaired; the first two are in every longer text."""
+_FREQUENT = _LETTERS | {"et": "äõüöÄÕÜÖ"}
+"""Letters beyond ASCII of which every longer text of a language has some."""
 _SIGNS = {
     "fi": re.compile(
         r"\b(?:että|myös|sekä|eikä|sitä|tä\w+|nä\w+|käy\w+|pää\w+|lisä\w*|jälk\w+|hän\w*"

@@ -10,8 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from assets.cleaning.letters import LetterWords
-from assets.dedup.words import Texts as Bytes
-from assets.dedup.words import Words
+from assets.words import TextBytes, Words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +183,7 @@ def _table() -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
 
     of = {language: frozenset(words.split()) for language, words in FUNCTION_WORDS.items()}
     every = sorted(frozenset().union(*of.values()))
-    hashes = Words.of(Bytes.of_strings(every)).hashes
+    hashes = Words.of(TextBytes.of_strings(every)).hashes
     languages = np.array([[word in of[language] for language in LANGUAGES] for word in every])
     order = np.argsort(hashes)
     buckets = np.zeros(1 << 16, bool)

@@ -1,21 +1,22 @@
 """The gate of clean_corpus: every document is kept or removed for a reason, and nothing personal is left."""
 
-import html
 import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from assets.cleaning.encoding import unescaped
 from assets.cleaning.left import KINDS
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
+from assets.gates.parts import parts_of, read_whole, share_read
 from assets.lake import Lake, Manifest
-from assets.lake.documents import document_schema
+from assets.lake.documents import count_distinct, document_schema
 from assets.lake.manifest import FileEntry
 from assets.recipe.catalog import Catalog
+from assets.recipe.load import RecipeError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from great_expectations.expectations import Expectation
 
@@ -34,12 +35,12 @@ def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
 
     declared = catalog.sources[source]
     allowed = declared.bounds.removed_by_reason
-    profile = profile_of(declared)
+    profile = profile_of(declared, f"sources.{source}")
     reasons = [test.name for test in profile.tests]
     for reason in allowed:
         if reason not in reasons:
-            raise ValueError(
-                f"sources.{source}.bounds.removed_by_reason names {reason!r}; the reasons are {', '.join(reasons)}"
+            raise RecipeError(
+                f"sources.{source}.bounds.removed_by_reason names {reason!r}; the reasons are {', '.join(reasons)}."
             )
     return {
         "removed": declared.bounds.removed,
@@ -56,30 +57,30 @@ class _Personal:
         self.kinds = kinds
         self.left: Counter[str] = Counter()
         self.masks: Counter[str] = Counter()
-        self.with_masks: list[np.ndarray] = []
+        self.with_masks: list[pa.Array] = []
         patterns = [KINDS[kind].candidates for kind in kinds]
         self._worth_a_look = "|".join([*patterns, *(re.escape(mask) for kind in kinds for mask in KINDS[kind].masks)])
 
-    def add(self, ids: "np.ndarray", texts: "pa.Array") -> None:
-        """Look at the texts of some kept documents; ``ids`` are the digests of theirs."""
+    def add(self, ids: "pa.Array", texts: "pa.Array") -> None:
+        """Look at the texts of some kept documents, given with their ids."""
         import pyarrow.compute as pc
 
         # One pass over all texts; hardly any is left for the others.
         few = pc.match_substring_regex(texts, self._worth_a_look)
-        texts, ids = texts.filter(few), ids[few.to_numpy(zero_copy_only=False)]
+        texts, ids = texts.filter(few), ids.filter(few)
         for kind in self.kinds:
             looked = KINDS[kind]
             candidates = texts.filter(pc.match_substring_regex(texts, looked.candidates))
             self.left[kind] += sum(map(looked.count, candidates.to_pylist()))
             for mask in looked.masks:
-                counts = pc.count_substring(texts, mask).to_numpy(zero_copy_only=False)
-                self.masks[kind] += int(counts.sum())
-                self.with_masks.append(ids[counts > 0])
+                counts = pc.count_substring(texts, mask)
+                self.masks[kind] += pc.sum(counts).as_py() or 0
+                self.with_masks.append(ids.filter(pc.greater(counts, 0)))
 
 
 def profile(version: Profiled) -> list[Row]:
-    """One row, recounted from the files slice by slice."""
-    import numpy as np
+    """One row, recounted from the files slice by slice; texts in the parts that are read whole (``assets.gates.parts``)."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     manifest, lake, counts = version.manifest, version.lake, version.manifest.counts
@@ -88,29 +89,29 @@ def profile(version: Profiled) -> list[Row]:
     personal = _Personal(bounds(version.catalog, manifest.partition)["masks"])
     row: Row = dict.fromkeys(("documents", "lost", "schema_differs", "empty_texts"), 0)
     by_reason: Counter[str] = Counter()
-    ids: list[np.ndarray] = []
-    parts = zip(raw.under("documents"), manifest.under("documents"), manifest.under("removed"), strict=True)
-    for before, kept, removed in parts:
-        here = []
-        for slice_ in _slices(lake, manifest, kept, ["id", *sides]):
-            here.append(_digests(slice_["id"]))
+    ids: list[pa.ChunkedArray] = []
+    parts = parts_of(lake, manifest)
+    whole = read_whole(parts, manifest)
+    files = zip(raw.under("documents"), manifest.under("documents"), manifest.under("removed"), strict=True)
+    for number, (before, kept, removed) in enumerate(files):
+        here: list[pa.Array] = []
+        for slice_ in _slices(lake, manifest, kept, ["id", *(sides if number in whole else ())]):
+            here.append(slice_["id"])
             row["documents"] += slice_.num_rows
-            for side in sides:
+            for side in sides if number in whole else ():
                 visible = pc.sum(pc.match_substring_regex(slice_[side], _VISIBLE)).as_py() or 0
                 row["empty_texts"] += slice_.num_rows - visible
-                personal.add(here[-1], slice_[side])
+                personal.add(slice_["id"], slice_[side])
         for slice_ in _slices(lake, manifest, removed, ["id", "reason"]):
-            here.append(_digests(slice_["id"]))
+            here.append(slice_["id"])
             by_reason.update(slice_["reason"].to_pylist())
-        row["schema_differs"] += not _schema(lake, manifest, kept).equals(document_schema())
-        found = np.concatenate([*here, np.empty(0, np.uint64)])
-        given = [_digests(slice_["id"]) for slice_ in _slices(lake, raw, before, ["id"])]
-        distinct = np.unique(found)
-        row["lost"] += len(np.setxor1d(np.concatenate([*given, np.empty(0, np.uint64)]), distinct))
-        row["lost"] += len(found) - len(distinct)
+        row["schema_differs"] += not parts[number].schema.equals(document_schema())
+        found = pa.chunked_array(here, pa.large_string())
+        given = pa.chunked_array([slice_["id"] for slice_ in _slices(lake, raw, before, ["id"])], pa.large_string())
+        row["lost"] += _missing(given, found) + _missing(found, given) + len(found) - count_distinct([found])
         ids.append(found)
     removed_documents = sum(by_reason.values())
-    row["duplicate_ids"] = row["documents"] + removed_documents - len(np.unique(np.concatenate(ids)))
+    row["duplicate_ids"] = row["documents"] + removed_documents - count_distinct(ids)
     counted = {name.removeprefix("removed_"): n for name, n in counts.items() if name.startswith("removed_")}
     row["unaccounted"] = abs(counts["documents_in"] - counts["documents"] - sum(counted.values()))
     row["miscounted"] = (
@@ -123,13 +124,14 @@ def profile(version: Profiled) -> list[Row]:
     row |= {_left_column(kind): personal.left[kind] for kind in personal.kinds}
     row |= {f"masked_{kind}": n for kind, n in masked.items()}
     row["masked"] = sum(masked.values())
-    row["masks_uncounted"] = _uncounted(version, personal, sides, masked)
+    row["masks_uncounted"] = _uncounted(version, personal, sides, masked, whole)
     documents_in = max(counts["documents_in"], 1)
     row["removed_share"] = removed_documents / documents_in
     row |= {_reason_column(reason): by_reason[reason] / documents_in for reason in {*counted, *by_reason}}
     row["lines_removed"] = counts.get("lines_removed", 0)
     row["characters_left"] = counts["characters"] / max(counts["characters_in"], 1)
     row["removed_change"] = _change(version, row["removed_share"])
+    row["texts_read"] = share_read(parts, whole)
     return [row]
 
 
@@ -145,44 +147,37 @@ def _slices(lake: Lake, version: Manifest, entry: FileEntry, columns: list[str])
         yield from pq.ParquetFile(stream, buffer_size=1_000_000).iter_batches(ROWS, columns=columns)
 
 
-def _schema(lake: Lake, version: Manifest, entry: FileEntry) -> "pa.Schema":
-    import pyarrow.parquet as pq
+def _missing(ids: "pa.ChunkedArray", among: "pa.ChunkedArray") -> int:
+    """How many of ``ids`` are not ``among`` some."""
+    import pyarrow.compute as pc
 
-    with lake.open_file(version, entry.path) as stream:
-        return pq.ParquetFile(stream).schema_arrow
-
-
-def _digests(ids: "pa.Array") -> "np.ndarray":
-    """64 bits for each id: uint64 [documents]. Among ten million ids two are alike once in 400,000 corpora."""
-    import numpy as np
-    import pandas as pd
-
-    digests: np.ndarray = pd.util.hash_array(ids.to_numpy(zero_copy_only=False))
-    return digests
+    return len(ids) - (pc.sum(pc.is_in(ids, among)).as_py() or 0)
 
 
-def _uncounted(version: Profiled, personal: _Personal, sides: list[str], counted: dict[str, float]) -> int:
+def _uncounted(
+    version: Profiled, personal: _Personal, sides: list[str], counted: dict[str, float], whole: set[int]
+) -> int:
     """Masks in the kept documents that were neither counted nor in the documents before they were cleaned."""
-    import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     extra = Counter({kind: int(n - counted[kind]) for kind, n in personal.masks.items() if n > counted[kind]})
     if not extra:
         return 0
     raw = version.input("raw_corpus")
-    documents = np.concatenate(personal.with_masks)
-    for entry in raw.under("documents"):
+    documents = pa.chunked_array(personal.with_masks, pa.large_string())
+    for entry in (entry for number, entry in enumerate(raw.under("documents")) if number in whole):
         for slice_ in _slices(version.lake, raw, entry, ["id", *sides]):
-            rows = np.flatnonzero(np.isin(_digests(slice_["id"]), documents))
-            for side in sides if len(rows) else ():
-                for text in pc.take(slice_[side], rows).to_pylist():
+            changed = pc.is_in(slice_["id"], documents)
+            for side in sides:
+                for text in slice_[side].filter(changed).to_pylist():
                     extra.subtract({kind: _masks(text, kind) for kind in extra})
     return sum((+extra).values())
 
 
 def _masks(text: str, kind: str) -> int:
     """Masks of a kind in a text, also such as cleaning makes by taking out what is invisible."""
-    squeezed = re.sub(r"[^!-~]+", "", html.unescape(text))
+    squeezed = re.sub(r"[^!-~]+", "", unescaped(text))
     return sum(squeezed.count(mask.replace(" ", "")) for mask in KINDS[kind].masks)
 
 
@@ -230,7 +225,7 @@ _MEANING = {
 }
 
 GATE = Gate(
-    code=("assets.cleaning.gate", "assets.cleaning.left"),
+    code=("assets.cleaning.gate", "assets.cleaning.left", "assets.cleaning.encoding", "assets.gates.parts"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

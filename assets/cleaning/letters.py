@@ -7,8 +7,7 @@ arrows, symbols and emoji is a space. Other characters beyond ASCII stay as they
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from assets.dedup.words import Texts as Bytes
-from assets.dedup.words import Words
+from assets.words import TextBytes, Words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +26,7 @@ class LetterWords:
         return len(self.column)
 
     @cached_property
-    def letters(self) -> Bytes:
+    def letters(self) -> TextBytes:
         return letters_of(self.column)
 
     @cached_property
@@ -52,11 +51,11 @@ class LetterWords:
         return np.repeat(np.arange(len(self)), np.diff(self.words.bounds))
 
 
-def letters_of(column: "pa.Array") -> Bytes:
+def letters_of(column: "pa.Array") -> TextBytes:
     """The letters of texts (large_string without nulls)."""
     import numpy as np
 
-    texts = Bytes.of_column(column)
+    texts = TextBytes.of_column(column)
     data = texts.data
     letters = _table()[data]
     if data.size and data.max() >= 0x80:
@@ -69,7 +68,7 @@ def letters_of(column: "pa.Array") -> Bytes:
         _blank(letters, np.flatnonzero(data == 0xC2), 2)
         _blank(letters, np.flatnonzero(data == 0xE2), 3)
         _blank(letters, np.flatnonzero(data >= 0xF0), 4)
-    return Bytes(letters, texts.bounds)
+    return TextBytes(letters, texts.bounds)
 
 
 def _blank(letters: "np.ndarray", first: "np.ndarray", length: int) -> None:
@@ -77,7 +76,7 @@ def _blank(letters: "np.ndarray", first: "np.ndarray", length: int) -> None:
         letters[first + place] = _SPACE
 
 
-def strings_of(texts: Bytes) -> list[str]:
+def strings_of(texts: TextBytes) -> list[str]:
     """The texts as strings."""
     import pyarrow as pa
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from assets.cleaning.alphabets import letters_of
 from assets.cleaning.texts import Texts
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 Measure = Callable[[Texts], "np.ndarray"]
 """A number for each text: float64 [texts]."""
 
-# A letter that is not Finnish: neither no letter, nor one of these.
-_FOREIGN_LETTER = r"[^\P{L}a-zA-ZåäöÅÄÖ]"
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 # Three words and more without a full stop between, the last one with a full stop: no abbreviation, no number.
 _SENTENCE = (
@@ -49,6 +48,14 @@ def _share(pattern: str) -> Measure:
         return texts.count(pattern) / texts.characters.clip(min=1)
 
     return measure
+
+
+def _foreign_letters(texts: Texts) -> "np.ndarray":
+    """Letters that the declared language is not written with, per character; none where its letters are not known."""
+    letters = letters_of(texts.language)
+    if letters is None:
+        return texts.characters * 0.0
+    return _share(rf"[^\P{{L}}{''.join(letters)}]")(texts)
 
 
 def _lost_letters(texts: Texts) -> "np.ndarray":
@@ -120,7 +127,7 @@ MEASURES: dict[str, Measure] = {
     "digit-ratio": _share(r"[0-9]"),
     "upper-ratio": _share(r"\p{Lu}"),
     "punct-ratio": _share(r"[!-/:-@\[-`{-~]"),
-    "foreign-ratio": _share(_FOREIGN_LETTER),
+    "foreign-ratio": _foreign_letters,
     "short-ratio": _short_words,
     "type-token": _type_token,
     "words_per_line": lambda texts: texts.words / (texts.count(r"\n+") + 1),

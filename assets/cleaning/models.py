@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXTRAS = {"kenlm": "kenlm", "fasttext": "fasttext"}
 """The extra of this project that brings a module."""
+_SAID = 300
 
 
 class ModelFile(Config):
@@ -108,6 +109,13 @@ def _local(uri: str, identity: str) -> str:
     return str(target)
 
 
+def _shortened(error: Exception) -> str:
+    """What a library says, without most of the file's content that it puts into it; KenLM's may be no UTF-8."""
+    what = bytes(error.object).decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    said = "".join(character for character in " ".join(what.split()) if character.isprintable())
+    return said if len(said) <= _SAID else f"{said[:_SAID]}..."
+
+
 # KenLM
 
 
@@ -120,8 +128,8 @@ def language_model(uri: str, identity: str) -> Any:
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
         return kenlm.Model(_local(uri, identity), config)
-    except (OSError, RuntimeError) as error:
-        raise RecipeError(f"{uri}: KenLM cannot read this model: {error}") from None
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{uri}: KenLM cannot read this model: {_shortened(error)}") from None
 
 
 class _Spaced(dict[int, str | None]):
@@ -232,7 +240,7 @@ def _classifier(uri: str, identity: str) -> Any:
     try:
         return fasttext.load_model(_local(uri, identity))
     except (OSError, ValueError, RuntimeError) as error:
-        raise RecipeError(f"{uri}: fastText cannot read this model: {error}") from None
+        raise RecipeError(f"{uri}: fastText cannot read this model: {_shortened(error)}") from None
 
 
 class Labelled(Test):

@@ -1,10 +1,13 @@
 """Whether the numbers of two texts that say the same in two languages are the same."""
 
-import html
 import re
+
+from assets.cleaning.encoding import unescaped
 
 # A run of digits that is no part of a name with letters on both sides of it, such as i18n.
 _DIGITS = re.compile(r"(?<!\d)(?:(?<![^\W\d_])\d+|\d+(?!\d|[^\W\d_]))")
+# Digits; nobody writes a longer number in two ways, and int() refuses one of more than 4,300.
+_LONGEST = 1_000
 _TIME = re.compile(r"\b\d{1,2}[:.]\d\d\b|\b\d{1,2} ?[ap]\.?m\b|\bklo\b", re.IGNORECASE)
 _AFTERNOON = re.compile(r"\bp\.?m\b", re.IGNORECASE)
 # A number in words, by the least number that such a word is part of. Of compounds and of endings one part is enough.
@@ -53,18 +56,18 @@ def numbers_differ(one: str, other: str, languages: tuple[str, str], digits: int
 
 
 def _runs(text: str) -> list[str]:
-    return _DIGITS.findall(html.unescape(text) if "&#" in text else text)
+    return _DIGITS.findall(unescaped(text) if "&#" in text else text)
 
 
 def _lacks(text: str, runs: list[str], other: str, others: list[str], language: str, digits: int) -> bool:
     there = "".join(others)
     missing = [run for run in runs if len(run) >= digits and run not in there]
-    return any(not _said_otherwise(int(run), text, other, others, language) for run in missing)
+    return any(len(run) > _LONGEST or not _said_otherwise(int(run), text, other, others, language) for run in missing)
 
 
 def _said_otherwise(value: int, text: str, other: str, others: list[str], language: str) -> bool:
     """Whether a number of ``text`` stands in ``other`` in another way than with its digits."""
-    values = set(map(int, others))
+    values = {int(run) for run in others if len(run) <= _LONGEST}
     if value in values or _is_spelled(value, other, language):
         return True
     if value == 100 and "%" in text and re.search(_WHOLE.get(language, r"\Z.\A"), other, re.IGNORECASE):

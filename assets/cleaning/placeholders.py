@@ -16,7 +16,7 @@ PLACEHOLDER = (
 
 # A format of C, Python, PHP: argument, and conversion. "50 %" and "%%" are none, nor is a format of a date.
 _PRINTF = re.compile(
-    r"(?<![\d%])%(?:(\d+)\$)?[+#0']*(?:-(?=[\d*]))?(?:\d+|\*)?(?:\.(?:\d+|\*)?)?(?:hh|h|ll|l|q|j|z|t|L)?"
+    r"(?<![\d%])%(?:(\d{1,9})\$)?[+#0']*(?:-(?=[\d*]))?(?:\d+|\*)?(?:\.(?:\d+|\*)?)?(?:hh|h|ll|l|q|j|z|t|L)?"
     r"([diouxefgcspm@]|[XEG](?![A-Za-z_]))"
 )
 _DATE = re.compile(r"%[-_0^EO]?[YHMBbAayIjklZTFRDV]\b|%[-_0^EO]?[YHMBbAaIj]")

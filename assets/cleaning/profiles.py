@@ -7,9 +7,11 @@ line lengths from Chen et al. 2021 (Codex, section 3.1) and the alphanumeric sha
 Stack).
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
-from pydantic import SerializeAsAny, model_validator
+from pydantic import SerializeAsAny, ValidationError, model_validator
 
 from assets.cleaning.boilerplate import Boilerplate, MostlyBoilerplate, MostlyHeadings
 from assets.cleaning.code import MARKUP, Comments, DataLike, Encoded, Generated, Minified, Rows
@@ -27,6 +29,7 @@ from assets.cleaning.steps import Bound, Characters, Edit, Empty, Licence, Marke
 from assets.cleaning.strange_words import StrangeWords
 from assets.recipe.base import Config
 from assets.recipe.data import Source
+from assets.recipe.load import RecipeError
 
 # SPDX prefixes of licences that let text be copied and changed. LicenseRef- in a recipe is a person's judgement.
 OPEN_LICENCES = (
@@ -59,9 +62,9 @@ class Profile(Config):
         kinds = [isinstance(step, Test) for step in self.steps]
         if kinds != sorted(kinds):
             raise ValueError("edits stand in front of tests")
-        names = [step.name for step in self.steps]
-        if len(names) != len(set(names)):
-            raise ValueError(f"two steps have the same name: {', '.join(names)}")
+        twice = [name for name, count in Counter(step.name for step in self.steps).items() if count > 1]
+        if twice:
+            raise ValueError(f"two steps have the same name: {', '.join(twice)}")
         return self
 
     @property
@@ -81,7 +84,10 @@ class Profile(Config):
         return Profile(steps=tuple(step for step in self.steps if step.name not in names))
 
     def with_thresholds(self, thresholds: Mapping[str, Mapping[str, float]]) -> "Profile":
-        """The profile with other numbers in some steps, by step and key. Raises ValueError for what is not there."""
+        """The profile with other numbers in some steps, by step and key.
+
+        Raises ValueError for what is not there, and for a number that a step does not take.
+        """
         numbers = {
             step.name: [key for key, value in step if isinstance(value, int | float) and not isinstance(value, bool)]
             for step in self.steps
@@ -93,10 +99,7 @@ class Profile(Config):
             for key in changes:
                 if key not in numbers[name]:
                     raise ValueError(f"the step {name!r} has no threshold {key!r}; it has {', '.join(numbers[name])}")
-        steps = (
-            type(step).model_validate(step.model_dump() | dict(thresholds.get(step.name, {}))) for step in self.steps
-        )
-        return Profile(steps=tuple(steps))
+        return Profile(steps=tuple(_changed(step, thresholds.get(step.name, {})) for step in self.steps))
 
     def with_steps(self, steps: Iterable[Step]) -> "Profile":
         """The profile with more edits after its edits, and more tests: costly ones last, the others before its own."""
@@ -107,13 +110,41 @@ class Profile(Config):
         return Profile(steps=(*self.edits, *edits, *cheap, *self.tests, *costly))
 
 
-def profile_of(source: Source) -> Profile:
-    """The profile that a source is cleaned with: the one that it names, with what the source changes in it."""
+def _changed(step: Step, changes: Mapping[str, float]) -> Step:
     try:
-        profile = PROFILES[source.cleaning].leaving_out(source.without).with_thresholds(source.thresholds)
-        return profile.with_steps(model_steps(source.filters, "filters"))
+        return type(step).model_validate(step.model_dump() | dict(changes)) if changes else step
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"the step {step.name!r} takes no {key} of {first['input']!r}: {first['msg']}") from None
+
+
+def profile_of(source: Source, where: str) -> Profile:
+    """The profile that a source is cleaned with: the one that it names, with what the source changes in it.
+
+    ``where`` names the source in errors, such as ``sources.news_fi``. Raises RecipeError for a step or a threshold that is not
+    there, and for a filter whose model, library or name of its own is missing.
+    """
+    profile = PROFILES[source.cleaning]
+    with _saying(f"{where}.without"):
+        profile = profile.leaving_out(source.without)
+    with _saying(f"{where}.thresholds"):
+        profile = profile.with_thresholds(source.thresholds)
+    steps = model_steps(source.filters, f"{where}.filters")
+    with _saying(f"{where}.filters"):
+        return profile.with_steps(steps)
+
+
+@contextmanager
+def _saying(where: str) -> Iterator[None]:
+    """Says of an error where in the recipe it is."""
+    try:
+        yield
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{where}: {message}.") from None
     except ValueError as error:
-        raise ValueError(f"cleaning {source.cleaning!r}: {error}") from None
+        raise RecipeError(f"{where}: {error}.") from None
 
 
 # In this order masking again changes nothing.
@@ -174,7 +205,7 @@ def _fingpt(
     if repeats is not None:
         tests.append(MaxRepeat(repeats=repeats))
     tests += [DocumentLanguage(at_least=language), *_DAMAGE, *_WORDS]
-    tests += [MostlyBoilerplate(at_most=0.7), LicenceText(), Licence(allowed=OPEN_LICENCES)]
+    tests += [MostlyBoilerplate(at_most=0.7), MostlyHeadings(), LicenceText(), Licence(allowed=OPEN_LICENCES)]
     if type_token is None:
         tests.append(_WEB_WORDS)
     return Profile(steps=(*_PROSE_EDITS, Boilerplate(), Spacing(), *tests))
@@ -216,6 +247,7 @@ _DOCUMENTATION = Profile(
         Bound(name="short_words", measure="short-ratio", at_most=0.4),
         Bound(name="short_lines", measure="words_per_line", at_least=1.5),
         Bound(name="few_sentences", measure="sentences", at_least=0.5),
+        MostlyHeadings(),
         Bound(name="repeated_lines", measure="repeated_lines", at_most=0.5),
         Bound(name="repeated_paragraphs", measure="repeated_paragraphs", at_most=0.5),
         CharacterRuns(at_most=0.1),

@@ -10,9 +10,8 @@ from pydantic import Field
 from assets.cleaning.letters import LetterWords
 from assets.cleaning.steps import Test
 from assets.cleaning.texts import Documents
-from assets.dedup.words import MULTIPLIER, mix
-from assets.dedup.words import Texts as Bytes
 from assets.recipe.base import Share
+from assets.words import MULTIPLIER, TextBytes, mix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +129,7 @@ def run_shares(column: "pa.Array") -> "np.ndarray":
     """The share of each text that ``CharacterRuns`` bounds: float64 [texts]."""
     import numpy as np
 
-    texts = Bytes.of_column(column)
+    texts = TextBytes.of_column(column)
     data, bounds = texts.data, texts.bounds
     begins, ends = [], []
     for unit in _UNITS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assets.cleaning.profiles import EXCERPT_MASKS, Profile
 from assets.cleaning.texts import Documents, Languages, Texts
 from assets.engine import map_rows
-from assets.lake.documents import document_schema
+from assets.lake.documents import characters, document_schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,9 +55,9 @@ def clean(part: "pa.Table", profile: Profile, languages: Languages) -> Cleaned:
     counts.update(f"removed_{reason}" for reason in gone["reason"].to_pylist())
     counts.update(
         documents_in=part.num_rows,
-        characters_in=_characters(part, languages),
+        characters_in=characters(part),
         documents=kept.num_rows,
-        characters=_characters(kept, languages),
+        characters=characters(kept),
     )
     return Cleaned(kept, removed, counts)
 
@@ -65,12 +65,6 @@ def clean(part: "pa.Table", profile: Profile, languages: Languages) -> Cleaned:
 def count_names(profile: Profile) -> list[str]:
     """What the edits of a profile count."""
     return list(dict.fromkeys(name for edit in profile.edits for name in edit.counts))
-
-
-def _characters(table: "pa.Table", languages: Languages) -> int:
-    import pyarrow.compute as pc
-
-    return sum(pc.sum(pc.utf8_length(table[column])).as_py() or 0 for column in languages.columns)
 
 
 def _slice_schema(profile: Profile, languages: Languages) -> "pa.Schema":

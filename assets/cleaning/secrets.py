@@ -18,7 +18,7 @@ _KEY_BEGINS = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-
 _KEY_ENDS = re.compile(r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=]{40}")
 # Lines of a key whose end is missing, as they stand in a file or in the literals of a program.
-_KEY_LINES = re.compile(r"(?:\\[nr]|[\s\"'+,;]|[A-Za-z0-9+/=]{16,}+|[A-Za-z0-9+/]{1,15}(?:={1,2}|\Z))*+")
+_KEY_LINES = re.compile(r"(?:\\[nr]|[\s\"'+,;]|[A-Za-z0-9+/=]{16,}|[A-Za-z0-9+/]{1,15}(?:={1,2}|\Z))*")
 _KEY_CHARACTERS = 20_000
 
 

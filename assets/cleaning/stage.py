@@ -28,7 +28,7 @@ def config(catalog: Catalog, source: str) -> dict[str, Any]:
     declared = catalog.sources[source]
     return {
         "profile": declared.cleaning,
-        "steps": profile_of(declared).model_dump(mode="json")["steps"],
+        "steps": profile_of(declared, f"sources.{source}").model_dump(mode="json")["steps"],
         "languages": languages_of(declared).columns,
     }
 
@@ -36,7 +36,7 @@ def config(catalog: Catalog, source: str) -> dict[str, Any]:
 def make(work: Work) -> None:
     """Clean every part of the raw corpus; write the kept documents and the removed ones with their reasons."""
     source = work.catalog.sources[work.key]
-    profile, languages = profile_of(source), languages_of(source)
+    profile, languages = profile_of(source, f"sources.{work.key}"), languages_of(source)
     raw = work.input("raw_corpus")
     parts = len(raw.under("documents"))
     counts: Counter[str] = Counter()
@@ -57,6 +57,7 @@ STAGE = Stage(
     inputs=lambda catalog, key: [("raw_corpus", key)],
     config=config,
     code=(
+        "assets.cleaning.alphabets",
         "assets.cleaning.texts",
         "assets.cleaning.measures",
         "assets.cleaning.steps",
@@ -85,8 +86,8 @@ STAGE = Stage(
         "assets.cleaning.run",
         "assets.engine",
         "assets.corpora.language",
-        "assets.dedup.words",
         "assets.lake.documents",
+        "assets.words",
     ),
     make=make,
     gate=gate.GATE,

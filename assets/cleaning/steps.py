@@ -6,6 +6,7 @@ slice of documents at a time and judge each document by itself, so that slices c
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,7 +32,7 @@ class Edited:
     facts: "dict[str, np.ndarray]" = field(default_factory=dict)
 
 
-class Step(Config):
+class Step(Config, ABC):
     """A step of a profile; ``name`` is what ``without`` leaves out."""
 
     name: str
@@ -44,9 +45,9 @@ class Edit(Step):
     def counts(self) -> tuple[str, ...]:
         return ()
 
+    @abstractmethod
     def apply(self, texts: Texts) -> Edited:
         """The texts edited."""
-        raise NotImplementedError
 
 
 class Test(Step):
@@ -55,9 +56,9 @@ class Test(Step):
     __test__ = False  # no test of pytest's
     costly: ClassVar[bool] = False
 
+    @abstractmethod
     def fails(self, documents: Documents) -> "np.ndarray":
         """True for a document that has to go: bool [documents]."""
-        raise NotImplementedError
 
 
 # Edits
@@ -75,9 +76,9 @@ class Mask(Edit):
     def counts(self) -> tuple[str, ...]:
         return (f"masked_{self.name}",)
 
+    @abstractmethod
     def mask(self, text: str) -> tuple[str, int]:
         """The text with its masks, and how many were put in."""
-        raise NotImplementedError
 
     def apply(self, texts: Texts) -> Edited:
         import numpy as np

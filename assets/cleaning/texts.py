@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
+
+from assets.cleaning.alphabets import letters_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,9 +15,17 @@ if TYPE_CHECKING:
     from assets.cleaning.letters import LetterWords
 
 
-# FinGPT's words and short words (filter_jsonl.py of TurkuNLP/finngen-tools).
-_FINGPT_WORD = re.compile(r"\b(?:[A-ZÅÄÖ][a-zåäö]{1,}|[a-zåäö]{2,})\b")
-_FINGPT_SHORT_WORD = re.compile(r"\b[a-zA-ZåäöÅÄÖ]\b")
+@cache
+def _fingpt_patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """FinGPT's words and short words (filter_jsonl.py of TurkuNLP/finngen-tools), in the letters of a language.
+
+    Where these are not known, every letter is one.
+    """
+    letters = letters_of(language)
+    if letters is None:
+        return re.compile(r"\b[^\W\d_]{2,}\b"), re.compile(r"\b[^\W\d_]\b")
+    small, capital = letters
+    return re.compile(rf"\b(?:[{capital}][{small}]{{1,}}|[{small}]{{2,}})\b"), re.compile(rf"\b[{small}{capital}]\b")
 
 
 @dataclass(frozen=True)
@@ -62,12 +72,12 @@ class Texts:
     @cached_property
     def fingpt_words(self) -> "np.ndarray":
         """Words of two letters and more, as FinGPT counts them: int64 [texts]."""
-        return self._counts(_FINGPT_WORD)
+        return self._counts(_fingpt_patterns(self.language)[0])
 
     @cached_property
     def fingpt_short_words(self) -> "np.ndarray":
         """Words of a single letter, as FinGPT counts them: int64 [texts]."""
-        return self._counts(_FINGPT_SHORT_WORD)
+        return self._counts(_fingpt_patterns(self.language)[1])
 
     @cached_property
     def words(self) -> "np.ndarray":

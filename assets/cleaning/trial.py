@@ -23,7 +23,7 @@ def trial_schema() -> "pa.Schema":
 
 def try_profile(documents: "pa.Table", languages: Sequence[Languages], profile: Profile) -> "pa.Table":
     """Run a profile over documents (``document_schema``), each in its declared languages; a row (``trial_schema``) for each,
-    in order.
+    in order. Raises RecipeError where a model of the profile cannot be used.
     """
     import numpy as np
     import pyarrow as pa
@@ -33,6 +33,8 @@ def try_profile(documents: "pa.Table", languages: Sequence[Languages], profile: 
     for group in dict.fromkeys(languages):
         rows = [place for place, found in enumerate(languages) if found == group]
         part = documents.take(pa.array(rows, pa.int64())).select(["text", "translation", "license"])
+        # Without a document it loads the models, and says here what is wrong with one: a worker would say it at length.
+        _try_slice(part.slice(0, 0), profile, group)
         done.append(map_rows(part, partial(_try_slice, profile=profile, languages=group), trial_schema()))
         order += rows
     if not done:

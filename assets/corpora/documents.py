@@ -13,13 +13,18 @@ UNKNOWN_LICENSE = "unknown"
 
 
 def documents(name: str, source: Source, file: SourceFile) -> Iterator[Document | Fault]:
-    """The documents of one file of source ``name``, in its order, and a Fault for each record that gives none."""
+    """The documents of one file of source ``name``, in its order, and a Fault for each record that gives none.
+
+    Records that the source leaves out give neither.
+    """
     fields = field_names(source)
     for record in read_records(file, source.format):
         if isinstance(record, Fault):
             yield record
             continue
         line, values = record
+        if any(_inner(values, field) in unwanted for field, unwanted in source.leave_out.items()):
+            continue
         text = values.get(fields["text"])
         translation = values.get(fields["translation"]) if source.is_pairs else None
         for field, value in [("text", text)] + ([("translation", translation)] if source.is_pairs else []):
@@ -34,7 +39,18 @@ def documents(name: str, source: Source, file: SourceFile) -> Iterator[Document 
                 yield Fault(file.name, line, f"no text in the field {fields[field]!r}: found {found!r}")
                 break
         else:
-            yield _document(name, source, file, line, values, fields, str(text), translation)
+            try:
+                yield _document(name, source, file, line, values, fields, str(text), translation)
+            except (RecursionError, TypeError, ValueError) as error:
+                said = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+                yield Fault(file.name, line, f"the record cannot be kept: {said}")
+
+
+def _inner(values: Any, field: str) -> Any:
+    """The field of a record; ``meta.kind`` is the field ``kind`` of the object ``meta``."""
+    for name in field.split("."):
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
 
 
 def field_names(source: Source) -> dict[str, str]:
@@ -69,14 +85,14 @@ def _document(
     url = values.get(fields["url"])
     return {
         # The source in front makes ids unique over all sources.
-        "id": f"{name}:{_own_name(source, file, line, own_id)}",
+        "id": _storable(f"{name}:{_own_name(source, file, line, own_id)}"),
         "text": _storable(text),
         "source": name,
         "language": source.language,
-        "license": str(source.license or values.get(fields["license"]) or UNKNOWN_LICENSE),
+        "license": _storable(str(source.license or values.get(fields["license"]) or UNKNOWN_LICENSE)),
         "translation": _storable(translation) if translation is not None else None,
-        "url": str(url) if url is not None else None,
-        "meta": json.dumps(meta, sort_keys=True, ensure_ascii=False) if meta is not None else None,
+        "url": _storable(str(url)) if url is not None else None,
+        "meta": _storable(json.dumps(meta, sort_keys=True, ensure_ascii=False)) if meta is not None else None,
     }
 
 

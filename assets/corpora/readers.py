@@ -60,7 +60,7 @@ def _reason(error: Exception) -> str:
 def _json_record(file: SourceFile, line: int, raw: bytes) -> Record | Fault:
     try:
         value = json.loads(raw)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number of more than 4,300 digits a plain ValueError
         return Fault(file.name, line, f"not JSON: {_reason(error)}")
     if not isinstance(value, dict):
         return Fault(file.name, line, f"a JSON {type(value).__name__} where an object belongs")
@@ -95,5 +95,5 @@ def _parquet(file: SourceFile) -> Iterator[Record | Fault]:
             for batch in pq.ParquetFile(stream).iter_batches(batch_size=5_000):
                 for row, record in enumerate(batch.to_pylist(), start=row + 1):  # noqa: B020 - counts on
                     yield row, record
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         yield Fault(file.name, row + 1, f"not readable as Parquet: {_reason(error)}", whole_file=True)

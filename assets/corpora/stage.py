@@ -22,7 +22,7 @@ FAULTS = "faults.jsonl"
 def config(catalog: Catalog, source: str) -> dict[str, Any]:
     """What decides a raw corpus: how records are read, and the bytes of the files; not where they lie."""
     declared = catalog.sources[source].model_dump(
-        mode="json", include={"format", "language", "pair_language", "license", "ids", "fields"}
+        mode="json", include={"format", "language", "pair_language", "license", "ids", "fields", "leave_out"}
     )
     files = find_files(catalog.sources[source].files, f"sources.{source}.files")
     return {**declared, "files": {f.name: f.identity for f in files}}

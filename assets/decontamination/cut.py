@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 EXCERPT = 200
 HELD = 0.5
-"""A document holds an item from this share of the words of one of its passages on (Lambert et al. 2024, Tülu 3)."""
+"""A document holds an item from this share of the words of one of its passages on.
+
+In Tülu 3 a test instance overlaps significantly with a training instance when more than half of its tokens are in 8-grams that
+both have (Lambert et al. 2024, arXiv 2411.15124, section 3.2); here the n-grams are those of the index.
+"""
 # As far as words go that are written together; further, the text has no white space to cut at.
 REACH = 40
 _LINE_END = re.compile(r"[^\S\n]*\n|[^\S\n]+")

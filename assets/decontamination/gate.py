@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
+from assets.gates.parts import parts_of, read_part, read_whole, share_read
 from assets.lake import InputRef, Lake
-from assets.lake.documents import count_distinct, document_schema, read_parquet, read_parts
+from assets.lake.documents import count_distinct, document_schema, read_parquet
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -29,14 +30,17 @@ def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
 
 
 def profile(version: Profiled) -> list[Row]:
-    """One row, recounted from the files of this version, of the corpus before it and of the benchmarks."""
+    """One row, recounted from the files of this version, of the corpus before it and of the benchmarks: which documents are
+    there, and in what order, over all of them; what is in them in the parts that are read whole (``assets.gates.parts``).
+    """
     import pyarrow as pa
 
     from assets.decontamination.left import confirmed, left_in
 
     manifest, lake, counts = version.manifest, version.lake, version.manifest.counts
     before = version.input("deduplicated_corpus")
-    if len(before.under("documents")) != len(manifest.under("documents")):
+    parts, parts_before = parts_of(lake, manifest), parts_of(lake, before)
+    if len(parts_before) != len(parts):
         raise ValueError("the parts of the corpus are not as many as those of the corpus that it was made from")
     config = version.catalog.decontamination(manifest.partition)
     benchmarks = tuple(ref for ref in manifest.inputs if ref.asset == "benchmark")
@@ -44,12 +48,17 @@ def profile(version: Profiled) -> list[Row]:
     dropped, cut = _changed(lake, manifest.ref)
     row: Row = dict.fromkeys(("documents_in", "documents", "lost_or_changed", "schema_differs", "contaminated"), 0)
     ids: list[pa.ChunkedArray] = []
-    for old, new in zip(read_parts(lake, before), read_parts(lake, manifest), strict=True):
+    whole = read_whole(parts, manifest)
+    for number, (part_before, part) in enumerate(zip(parts_before, parts, strict=True)):
+        columns = None if number in whole else ["id"]
+        old, new = read_part(lake, before, part_before, columns), read_part(lake, manifest, part, columns)
         row["documents_in"] += old.num_rows
         row["documents"] += new.num_rows
         ids.append(new["id"])
-        row["schema_differs"] += int(not new.schema.equals(document_schema()))
+        row["schema_differs"] += int(not part.schema.equals(document_schema()))
         row["lost_or_changed"] += _lost_or_changed(old, new, dropped, cut)
+        if number not in whole:
+            continue
         left = new.take(pa.array(left_in(new, known)))
         if left.num_rows:
             row["contaminated"] += len(confirmed(left, _texts(lake, benchmarks), config.ngram, config.min_words))
@@ -66,6 +75,7 @@ def profile(version: Profiled) -> list[Row]:
     missing = sorted(ref.partition for ref in benchmarks if lake.read_json(ref, "benchmark.json")["reason"])
     row["benchmarks_missing"] = len(missing)
     row["missing"] = ", ".join(missing)
+    row["texts_read"] = share_read(parts, whole)
     return [row]
 
 
@@ -132,7 +142,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.decontamination.gate", "assets.decontamination.left"),
+    code=("assets.decontamination.gate", "assets.decontamination.left", "assets.gates.parts"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

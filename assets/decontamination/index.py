@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from assets.benchmarks.items import PASSAGE
-from assets.decontamination.words import MULTIPLIER, WORD, folded, hashed, rolling
+from assets.decontamination.words import WORD, folded, hashed
 from assets.recipe.data import Decontamination
+from assets.words import MULTIPLIER, rolling
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """What people see of the decontamination: matches by benchmark, and some of them."""
 
 from assets.lake import Lake, Manifest
-from assets.lake.documents import read_parquet
+from assets.lake.documents import evenly, read_parquet
 from assets.stage import Shown, Table
 
 SAMPLE = 12
@@ -9,8 +9,6 @@ SAMPLE = 12
 
 def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     """Counts, documents and items by benchmark, an evenly spaced sample of matches, benchmarks without data."""
-    import pyarrow as pa
-
     matches = read_parquet(lake, manifest, "matches.parquet")
     names = (
         "documents_in",
@@ -35,8 +33,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
                 for r in found.sort_by("benchmark").to_pylist()
             ]
         )
-        spread = range(0, matches.num_rows, max(1, matches.num_rows // SAMPLE))[:SAMPLE]
-        shown["sample"] = Table(matches.take(pa.array(spread, pa.int64())).to_pylist())
+        shown["sample"] = Table(evenly(matches, SAMPLE).slice(0, SAMPLE).to_pylist())
     benchmarks = [ref for ref in manifest.inputs if ref.asset == "benchmark"]
     missing = [ref.partition for ref in benchmarks if lake.read_json(ref, "benchmark.json")["reason"]]
     if missing:

@@ -121,6 +121,7 @@ STAGE = Stage(
         "assets.decontamination.stage",
         "assets.engine",
         "assets.lake.documents",
+        "assets.words",
     ),
     make=make,
     gate=gate.GATE,

@@ -9,12 +9,12 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
+from assets.words import MULTIPLIER
+
 if TYPE_CHECKING:
     import numpy as np
 
 WORD = re.compile(r"\w+")
-# Odd, so that multiplying by it loses nothing modulo 2^64 (the golden ratio in 64 bits, Knuth, TAOCP 3, section 6.4).
-MULTIPLIER = 0x9E3779B97F4A7C15
 INVERSE = pow(MULTIPLIER, -1, 1 << 64)
 BLOCK = 1 << 17
 """Characters that are hashed at a time; what is made of so many stays in a processor's cache."""
@@ -100,15 +100,3 @@ def powers(base: int, count: int) -> "np.ndarray":
     values = np.full(count, base, dtype=np.uint64)
     values[:1] = 1
     return np.cumprod(values, dtype=np.uint64)
-
-
-def rolling(values: "np.ndarray", size: int) -> "np.ndarray":
-    """Hash of every run of ``size`` values (uint64 [n]), modulo 2^64: uint64 [n - size + 1]."""
-    import numpy as np
-
-    count = max(0, len(values) - size + 1)
-    rolled = np.zeros(count, dtype=np.uint64)
-    for place in range(size):
-        rolled *= np.uint64(MULTIPLIER)
-        rolled += values[place : place + count]
-    return rolled

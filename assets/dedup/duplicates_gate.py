@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from assets.dedup.text import normalise
 from assets.gates.expectations import at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import read_parquet, read_parts
+from assets.lake.documents import evenly, read_parquet, read_parts
 from assets.recipe.catalog import Catalog
 from assets.recipe.data import Dedup
 
@@ -48,7 +48,7 @@ def profile(version: Profiled) -> list[Row]:
     manifest, counts = version.manifest, version.manifest.counts
     dedup = version.catalog.dedup(manifest.partition)
     table = read_parquet(version.lake, manifest, "duplicates.parquet")
-    sampled = table.take(pa.array(range(0, table.num_rows, max(1, table.num_rows // SAMPLE)), pa.int64()))
+    sampled = evenly(table, SAMPLE)
     wanted = pa.array({*sampled["id"].to_pylist(), *sampled["survivor"].to_pylist()}, pa.large_string())
     found, documents, texts = 0, 0, {}
     for ref in manifest.inputs:
@@ -124,7 +124,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.dedup.duplicates_gate", "assets.dedup.text", "assets.dedup.words"),
+    code=("assets.dedup.duplicates_gate", "assets.dedup.text", "assets.words"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

@@ -9,6 +9,7 @@ from assets.dedup.duplicates_gate import occurrences
 from assets.dedup.text import digested, replaced
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
+from assets.gates.parts import Part, parts_of, read_part, read_whole, share_read
 from assets.lake.documents import count_distinct, document_schema, read_parts
 from assets.recipe.catalog import Catalog
 
@@ -25,7 +26,9 @@ def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
 
 
 def profile(version: Profiled) -> list[Row]:
-    """One row, recounted from the files of this version and of the clean corpus, part by part."""
+    """One row, recounted from the files of this version and of the clean corpus, part by part: which documents are there, and in
+    what order, over all of them; what is in them in the parts that are read whole (``assets.gates.parts``).
+    """
     import numpy as np
     import pyarrow.compute as pc
 
@@ -35,24 +38,30 @@ def profile(version: Profiled) -> list[Row]:
     kinds = dict.fromkeys(KINDS, 0)
     ids: list[pa.ChunkedArray] = []
     digests: list[np.ndarray] = []
-    for before, kept, removed, trimmed in _parts(version):
+    about = parts_of(version.lake, version.manifest)
+    whole = read_whole(about, version.manifest)
+    row["schema_differs"] = sum(not part.schema.equals(document_schema()) for part in about)
+    for number, (before, kept, removed, trimmed) in enumerate(_parts(version, about, whole)):
         row["documents_in"] += before.num_rows
         row["documents"] += kept.num_rows
         row["removed"] += removed.num_rows
-        row["schema_differs"] += int(not kept.schema.equals(document_schema()))
         for kind, count in occurrences(removed["kind"]).items():
             kinds[kind] = kinds.get(kind, 0) + count
         expected = before.filter(pc.invert(pc.is_in(before["id"], removed["id"])))
         if trimmed is not None:
-            expected = _trim(expected, trimmed)
             row["trimmed"] += trimmed.num_rows
+        if trimmed is not None and number not in whole:
+            left = pc.subtract(trimmed["last"], trimmed["first"])
+            row["trimmed_lines"] += pc.sum(pc.subtract(trimmed["lines"], left)).as_py() or 0
+        elif trimmed is not None:
+            expected = _trim(expected, trimmed)
             row["trimmed_lines"] += _lines(before.filter(pc.is_in(before["id"], trimmed["id"])))
             row["trimmed_lines"] -= _lines(kept.filter(pc.is_in(kept["id"], trimmed["id"])))
         row["lost_or_changed"] += abs(expected.num_rows - kept.num_rows) or _changed(expected, kept)
         ids.append(kept["id"])
-        digests.append(
-            _digests(kept if trimmed is None else kept.filter(pc.invert(pc.is_in(kept["id"], trimmed["id"]))))
-        )
+        if number in whole:
+            untrimmed = kept if trimmed is None else kept.filter(pc.invert(pc.is_in(kept["id"], trimmed["id"])))
+            digests.append(_digests(untrimmed))
     found = np.concatenate(digests)
     row["duplicate_ids"] = row["documents"] - count_distinct(ids)
     row["left_duplicates"] = len(found) - len(np.unique(found))
@@ -66,20 +75,26 @@ def profile(version: Profiled) -> list[Row]:
     )
     row["unaccounted"] = abs(row["documents_in"] - row["documents"] - sum(kinds[kind] for kind in KINDS))
     row["removed_share"] = row["removed"] / max(row["documents_in"], 1)
+    row["texts_read"] = share_read(about, whole)
     return [row]
 
 
-def _parts(version: Profiled) -> "Iterator[tuple[pa.Table, pa.Table, pa.Table, pa.Table | None]]":
-    """The parts before, and those of what is kept, removed and (where duplicate lines are looked for) trimmed."""
+def _parts(
+    version: Profiled, about: list[Part], whole: set[int]
+) -> "Iterator[tuple[pa.Table, pa.Table, pa.Table, pa.Table | None]]":
+    """The parts before, and those of what is kept, removed and (where duplicate lines are looked for) trimmed. Of the documents
+    of parts that are not read whole only the ids."""
     manifest, lake = version.manifest, version.lake
     clean = version.input("clean_corpus")
-    if len(clean.under("documents")) != len(manifest.under("documents")):
+    before = parts_of(lake, clean)
+    if len(before) != len(about):
         raise ValueError("the parts of the corpus are not as many as those of the clean corpus that it was made from")
-    parts = read_parts(lake, clean), read_parts(lake, manifest), read_parts(lake, manifest, folder="removed")
-    if manifest.under("trimmed"):
-        yield from zip(*parts, read_parts(lake, manifest, folder="trimmed"), strict=True)
-    else:
-        yield from ((*found, None) for found in zip(*parts, strict=True))
+    others = [read_parts(lake, manifest, folder="removed")]
+    others += [read_parts(lake, manifest, folder="trimmed")] if manifest.under("trimmed") else []
+    for number, (old, new, *rows) in enumerate(zip(before, about, *others, strict=True)):
+        columns = None if number in whole else ["id"]
+        documents = read_part(lake, clean, old, columns), read_part(lake, manifest, new, columns)
+        yield (*documents, rows[0], rows[1] if len(rows) > 1 else None)
 
 
 def _trim(documents: "pa.Table", trimmed: "pa.Table") -> "pa.Table":
@@ -148,7 +163,13 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.dedup.gate", "assets.dedup.duplicates_gate", "assets.dedup.text", "assets.dedup.words"),
+    code=(
+        "assets.dedup.gate",
+        "assets.dedup.duplicates_gate",
+        "assets.dedup.text",
+        "assets.words",
+        "assets.gates.parts",
+    ),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

@@ -16,8 +16,8 @@ vectors, and white space is kept. What counts:
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assets.dedup.words import Texts, Words, ngram_hashes
 from assets.recipe.data import Lines
+from assets.words import TextBytes, Words, ngram_hashes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ class Split:
     ``starts[i]``, and has the words ``words[i]`` to ``words[i + 1]``. All int64.
     """
 
-    texts: Texts
+    texts: TextBytes
     bounds: "np.ndarray"
     starts: "np.ndarray"
     words: "np.ndarray"
@@ -80,7 +80,7 @@ def hashed(rows: "pa.Table", config: Lines) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    words = Words.of(Texts.of_column(rows["text"]))
+    words = Words.of(TextBytes.of_column(rows["text"]))
     split = Split.of(words)
     first = first_ngrams(words, split, config.ngram)
     counts = split.words[1:] - first
@@ -110,7 +110,7 @@ def judged(rows: "pa.Table", config: Lines) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    words = Words.of(Texts.of_column(rows["text"]))
+    words = Words.of(TextBytes.of_column(rows["text"]))
     split = Split.of(words)
     counts = split.words[1:] - first_ngrams(words, split, config.ngram)
     seen = np.asarray(rows["seen"].combine_chunks().flatten()).astype(np.int64)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from assets.dedup.cut import COUNTS
 from assets.lake import Lake, Manifest
-from assets.lake.documents import read_parquet, read_parts
+from assets.lake.documents import evenly, read_parquet, read_parts
 from assets.stage import Plot, Shown, Table
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def _pairs(lake: Lake, manifest: Manifest, table: "pa.Table") -> dict[str, Shown
     import pyarrow.compute as pc
 
     ordered = table.sort_by([("kind", "descending"), ("similarity", "ascending")])
-    spread = range(0, table.num_rows, max(1, table.num_rows // PAIRS))[:PAIRS]
-    rows = ordered.take(pa.array(spread, pa.int64())).to_pylist()
+    rows = evenly(ordered, PAIRS).slice(0, PAIRS).to_pylist()
     if not rows:
         return {}
     wanted = pa.array(sorted({row[end] for row in rows for end in ("id", "survivor")}), pa.large_string())

@@ -8,8 +8,8 @@ equal key are compared (Leskovec et al., Mining of Massive Datasets, sections 3.
 from typing import TYPE_CHECKING
 
 from assets.dedup.text import digests, normalised, shingle_sets, words_of
-from assets.dedup.words import Words, mix, ngram_hashes
 from assets.recipe.data import Dedup
+from assets.words import Words, mix, ngram_hashes
 
 if TYPE_CHECKING:
     import numpy as np

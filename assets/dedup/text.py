@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from assets.dedup.words import Texts, Words, ngram_hashes
+from assets.words import TextBytes, Words, ngram_hashes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ def normalised(words: Words) -> list[bytes]:
     """The texts with the words of each joined by single spaces."""
     data = words.texts.data.copy()
     data[words.spaces] = ord(" ")
-    texts = Texts(data, words.texts.bounds)
+    texts = TextBytes(data, words.texts.bounds)
     return [_joined(texts[place]) for place in range(len(texts))]
 
 
@@ -68,7 +68,7 @@ def words_of(column: "pa.ChunkedArray") -> Words:
     # Arrow is three times as fast where it does the same.
     places = np.flatnonzero(pc.match_substring_regex(column, _NOT_PLAIN).to_numpy())
     texts = [fold(text) for text in column.take(pa.array(places)).to_pylist()]
-    return Words.of(Texts.of_column(replaced(pc.utf8_lower(column), places, texts)))
+    return Words.of(TextBytes.of_column(replaced(pc.utf8_lower(column), places, texts)))
 
 
 def digested(rows: "pa.Table") -> "pa.Table":

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SHARE = 0.2
-"""An item is contaminated from this share of one of its passages on, in one document (Llama 2's clean sets hold less:
-Touvron et al. 2023, appendix A.6). Phrases that are common in a source or of a benchmark's template do not count."""
+"""An item is contaminated from this share of the words of one of its passages on, in one document.
+
+The share is that of Llama 2, whose clean samples have less than 20 % of their tokens in n-grams of more than 10 tokens that
+stand anywhere in the training set (Touvron et al. 2023, arXiv 2307.09288, appendix A.6). Phrases that are common in a source or
+of a benchmark's template do not count.
+"""
 
 
 def contaminated_items(lake: Lake, corpora: Iterable[Manifest], tasks: Iterable[str]) -> dict[str, list[str]]:

@@ -1,10 +1,11 @@
 """The gate of an evaluation: every task ran on every item it should, provenance is recorded, no regression."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from assets.evaluation.contamination import contaminated_items
-from assets.gates.expectations import at_least, at_most, none
+from assets.gates.expectations import at_least, at_most, empty, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.recipe.catalog import Catalog, split, step_number
 
@@ -15,18 +16,20 @@ PROVENANCE = ("version", "definition", "data")
 
 
 def bounds(catalog: Catalog, key: str) -> dict[str, Any]:
-    """The recipe's reference scores at this step."""
-    recipe, step = split(key)
-    references = catalog.recipe(recipe).reference
+    """What the recipe wants scored, what follows where data is missing, and its reference scores at this step."""
+    name, step = split(key)
+    recipe = catalog.recipe(name)
     return {
-        "tasks": list(catalog.recipe(recipe).scored_tasks),
+        "tasks": list(recipe.scored_tasks),
+        "missing": "warning" if recipe.evaluation.missing_data == "warn" else "critical",
         "references": {
             f"{task}_{metric}": {
+                "what": f"{task} {metric} at step {step_number(step)}",
                 "score": curve.scores[step_number(step)],
                 "tolerance": curve.tolerance,
                 "lower": curve.lower_is_better,
             }
-            for task, metrics in references.items()
+            for task, metrics in recipe.reference.items()
             for metric, curve in metrics.items()
             if step_number(step) in curve.scores
         },
@@ -47,12 +50,18 @@ def profile(version: Profiled) -> list[Row]:
     row: Row = {
         "tasks": len(wanted["tasks"]),
         "tasks_scored": len(scored),
-        "tasks_without_result": len(set(wanted["tasks"]) - set(tasks)),
+        "without_result": _names(set(wanted["tasks"]) - set(tasks)),
+        "failed": _names(
+            f"{name} ({task.get('reason', '')[:200]})" for name, task in tasks.items() if task["status"] == "failed"
+        ),
+        "missing": _names(name for name, task in tasks.items() if task["status"] == "missing"),
+        "incomplete": _names(
+            f"{name} ({task['items']} of {benchmarks[name].counts['items']})"
+            for name, task in scored.items()
+            if task["items"] != int(benchmarks[name].counts["items"])
+        ),
         "tasks_failed": sum(task["status"] == "failed" for task in tasks.values()),
         "tasks_missing": sum(task["status"] == "missing" for task in tasks.values()),
-        "items_missing": sum(
-            abs(task["items"] - int(benchmarks[name].counts["items"])) for name, task in scored.items()
-        ),
         "item_rows_missing": sum(abs(task["items"] - len(flagged[name])) for name, task in scored.items()),
         "clean_miscounted": sum(
             abs(task["items"] - task["contaminated"] - task["clean"]["items"])
@@ -77,6 +86,10 @@ def profile(version: Profiled) -> list[Row]:
     return [row]
 
 
+def _names(tasks: Iterable[str]) -> str:
+    return ", ".join(sorted(tasks))
+
+
 def _flags(version: Profiled, task: str) -> list[tuple[str, bool]]:
     """The id of each item in the item-level results, and whether it counted as contaminated."""
     lines = version.lake.fs.cat_file(version.lake.path(version.manifest, f"items/{task}.jsonl")).splitlines()
@@ -86,10 +99,10 @@ def _flags(version: Profiled, task: str) -> list[tuple[str, bool]]:
 def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
     suite = [
         at_least("tasks_scored", 1, "something was scored"),
-        none("tasks_without_result", "every task of the recipe is accounted for"),
-        none("tasks_failed", "no task broke; results.json has the reason"),
-        none("tasks_missing", "the data of every task is at hand", "warning"),
-        none("items_missing", "every scored task ran on every item of its benchmark"),
+        empty("without_result", "every task of the recipe is accounted for"),
+        empty("failed", "no task broke; results.json has the reason"),
+        empty("missing", "the data of every task is at hand", bounds["missing"]),
+        empty("incomplete", "every scored task ran on every item of its benchmark"),
         none("item_rows_missing", "the item-level results are whole"),
         none("clean_miscounted", "items = contaminated + clean"),
         none("wrongly_clean_or_not", "the contaminated items are those that the matches of the training corpora name"),
@@ -99,7 +112,10 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
     ]
     for name, reference in bounds["references"].items():
         worst = reference["score"] * (1 + reference["tolerance"] if reference["lower"] else 1 - reference["tolerance"])
-        meaning = f"no regression against the reference {reference['score']:g}"
+        meaning = (
+            f"no regression: {reference['what']} is no worse than the reference {reference['score']:g} by more than "
+            f"{reference['tolerance']:.0%}"
+        )
         suite.append(at_most(name, worst, meaning) if reference["lower"] else at_least(name, worst, meaning))
     return suite
 

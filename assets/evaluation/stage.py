@@ -1,17 +1,15 @@
 """The stage evaluation: one version per recipe and step, made by the job ``eval_jobs.score``."""
 
-import shutil
+from pathlib import Path
 from typing import Any
 
 from assets.evaluation import gate
 from assets.evaluation.contamination import SHARE, contaminated_items
 from assets.lake import Lake, Manifest
 from assets.recipe.catalog import Catalog, join, split, step_name
-from assets.recipe.jobs import EvaluationJob, EvaluationTask, JobRequest
+from assets.recipe.jobs import KEPT_RESULTS, EvaluationJob, EvaluationTask, JobRequest
 from assets.stage import Input, Shown, Stage, Table, Work
 
-MAX_LENGTH = 512
-"""Tokens that the model sees at once in an evaluation; ALiBi reads beyond the length of training."""
 SEED = 1234
 
 
@@ -29,7 +27,7 @@ def config(catalog: Catalog, key: str) -> dict[str, Any]:
         "tasks": {n: t.model_dump(mode="json", exclude={"files"}) for n, t in recipe.scored_tasks.items()},
         "contaminated_share": SHARE,
         "template": recipe.pair_template.model_dump(mode="json"),
-        "max_length": MAX_LENGTH,
+        "max_length": recipe.evaluated_length,
         "seed": SEED,
     }
 
@@ -50,22 +48,38 @@ def make(work: Work) -> None:
             name: EvaluationTask(config=task, benchmark=benchmarks[name].ref, contaminated=contaminated[name])
             for name, task in recipe.scored_tasks.items()
         },
-        max_length=MAX_LENGTH,
+        max_length=recipe.evaluated_length,
         seed=SEED,
         accepted_risks=dict(work.accepted_risks),
         output=str(output),
     )
     spec = work.scratch / "evaluation.json"
     spec.write_text(job.model_dump_json(indent=2), "utf-8")
+    kept = Path(work.lake.root) / KEPT_RESULTS
+    if work.lake.is_local:
+        kept.mkdir(parents=True, exist_ok=True)
     work.run_job(
         JobRequest(
-            name=f"evaluate-{work.key}", module="eval_jobs.score", spec=spec, log=work.scratch / "evaluation.log"
+            name=f"evaluate-{work.key}",
+            module="eval_jobs.score",
+            spec=spec,
+            log=work.scratch / "evaluation.log",
+            parts=len(job.tasks),
+            writes=(kept,) if work.lake.is_local else (),
         )
     )
-    for file in sorted(p for p in output.rglob("*") if p.is_file()):
-        shutil.move(file, work.out.stage(file.relative_to(output).as_posix()))
+    work.out.timed.add("timing.json")
+    work.out.stage_folder(output)
     checkpoint = work.input("checkpoint")
     work.out.counts.update(step=checkpoint.counts["step"], tokens=checkpoint.counts["tokens"])
+
+
+def unfinished(lake: Lake, manifest: Manifest) -> str:
+    """Which tasks broke and why: the next run tries them again, and finds the results of the others kept."""
+    tasks = lake.read_json(manifest, "results.json")["tasks"]
+    return "; ".join(
+        f"{name} failed with {task['reason']}" for name, task in tasks.items() if task["status"] == "failed"
+    )
 
 
 def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
@@ -79,6 +93,7 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
             "score": round(value, 4),
             "standard error": _shown(task.get("stderr", {}).get(metric)),
             "clean score": _shown(task["clean"]["metrics"].get(metric)),
+            "clean standard error": _shown(task["clean"].get("stderr", {}).get(metric)),
             "items": task["items"],
             "contaminated": task["contaminated"],
         }
@@ -94,6 +109,8 @@ def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     if missing:
         shown["not scored"] = Table(missing)
     for row in rows:
+        if "/" in row["metric"]:  # of a sub-task: in the table, without a plot of its own
+            continue
         shown[f"{row['task']}.{row['metric']}"] = row["score"]
     return shown
 
@@ -116,4 +133,5 @@ STAGE = Stage(
     make=make,
     gate=gate.GATE,
     show=show,
+    unfinished=unfinished,
 )

@@ -39,6 +39,14 @@ def none(column: str, meaning: str, severity: Severity = "critical") -> "Expecta
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[0], severity=_severity(severity), meta=meta)
 
 
+def empty(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
+    """Every value of ``column``, a list of names as one text, is empty; what is observed are the names."""
+    import great_expectations.expectations as gxe
+
+    meta: dict[str, Any] = {"meaning": meaning, "allowed": "none"}
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[""], severity=_severity(severity), meta=meta)
+
+
 def true(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
     """Every value of ``column`` is true; profiles write truth as 1 and 0."""
     import great_expectations.expectations as gxe

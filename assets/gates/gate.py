@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from assets.lake import Lake, Manifest, Receipt, code_digest, digest_of
@@ -43,7 +44,7 @@ class Gate:
     """A gate: ``profile`` measures, ``expectations`` (given the bounds) says what is allowed.
 
     ``bounds`` are plain values from the recipe; ``code`` the modules whose code is the suite; ``numbers`` the columns of the
-    profile's first row that are plotted over time.
+    profile's first row that are plotted over time; ``*`` in one stands for any characters.
     """
 
     code: tuple[str, ...]
@@ -81,12 +82,17 @@ def judge(gate: Gate, lake: Lake, manifest: Manifest, catalog: "Catalog") -> Rec
         passed=error is None and all(e.passed or e.severity != "critical" for e in outcomes),
         expectations=outcomes,
         profile=rows[:50],
-        numbers={name: float(rows[0][name]) for name in gate.numbers if rows and _is_number(rows[0].get(name))},
+        numbers=_numbers(gate.numbers, rows),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         error=error,
     )
-    lake.write_receipt(receipt)
-    return receipt
+    return lake.write_receipt(receipt)
+
+
+def _numbers(patterns: tuple[str, ...], rows: list[Row]) -> dict[str, float]:
+    first = rows[0] if rows else {}
+    names = dict.fromkeys(name for pattern in patterns for name in first if fnmatchcase(name, pattern))
+    return {name: float(first[name]) for name in names if _is_number(first[name])}
 
 
 def _is_number(value: Any) -> bool:

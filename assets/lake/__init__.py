@@ -7,7 +7,8 @@ from assets.lake.fingerprint import code_digest, digest_of
 from assets.lake.identity import Identity
 from assets.lake.manifest import FileEntry, InputRef, Manifest
 from assets.lake.receipt import GateNotPassedError, Receipt
-from assets.lake.store import Lake, LakeError, VersionWriter
+from assets.lake.store import Lake, LakeError
+from assets.lake.writer import VersionWriter
 
 __all__ = [
     "FileEntry",

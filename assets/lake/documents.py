@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from assets.lake.manifest import Manifest
-from assets.lake.store import Lake, VersionWriter
+from assets.lake.store import Lake
+from assets.lake.writer import VersionWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,8 @@ import hashlib
 import importlib.util
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+@lru_cache(maxsize=100_000)
+def digest_once(path: str, size: int, modified: int, inode: int) -> str:
+    """SHA-256 of a local file, taken once per process while its size, time and inode stay the same."""
+    return file_digest(Path(path))
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 (64 hex characters) of a local file's bytes, read in a stream."""
     with path.open("rb") as stream:
@@ -72,10 +79,28 @@ def _source_files(module: str) -> list[Path]:
     return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
 
 
+@lru_cache(maxsize=1024)
+def _source_digest(path: Path, changed: int) -> str:
+    """SHA-256 of a file's code as it was when it was last changed (``st_mtime_ns``); several stages have modules in common."""
+    return hashlib.sha256(_normalised_source(path).encode()).hexdigest()
+
+
+def _with_body(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and every statement in it. Functions and classes are statements: expressions need no visit."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+            inner = getattr(node, field, None)
+            if isinstance(inner, list):
+                waiting += inner
+
+
 def _normalised_source(path: Path) -> str:
     """The file's code without comments, layout and docstrings: none of them changes what the code does."""
     tree = ast.parse(path.read_text("utf-8"))
-    for node in ast.walk(tree):
+    for node in _with_body(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (
@@ -91,11 +116,9 @@ def code_digest(modules: Iterable[str], libraries: Iterable[str] = ()) -> str:
     """Digest of the code that decides a result: source of ``modules`` and versions of ``libraries``.
 
     ``modules`` are dotted names, read but not imported; a package stands for all files below it. ``libraries`` are names
-    of installed distributions. Comments, layout and docstrings do not count. Raises UnstableIdentityError when a module or
-    distribution is not there.
+    of distributions, see ``_version``. Comments, layout and docstrings do not count. Raises UnstableIdentityError when a module
+    or distribution is not there.
     """
-    from importlib.metadata import PackageNotFoundError, version
-
     parts: dict[str, str] = {}
     for module in modules:
         for path in _source_files(module):
@@ -104,13 +127,30 @@ def code_digest(modules: Iterable[str], libraries: Iterable[str] = ()) -> str:
                 if path.parent.name == module.split(".")[-1]
                 else f"{module}/{path.parent.name}/{path.name}"
             )
-            parts[name] = hashlib.sha256(_normalised_source(path).encode()).hexdigest()
+            parts[name] = _source_digest(path, path.stat().st_mtime_ns)
     for library in libraries:
-        try:
-            # A local suffix such as +cpu names the build, not the code.
-            parts[f"library:{library}"] = version(library).split("+")[0]
-        except PackageNotFoundError as error:
-            raise UnstableIdentityError(
-                f"The library {library!r} is not installed, so its version is unknown."
-            ) from error
+        parts[f"library:{library}"] = _version(library)
     return digest_of(parts)
+
+
+def _version(library: str) -> str:
+    """The version of an installed distribution; else, where ``TOKKA_LOCK`` names a lock file, the one that it pins.
+
+    The orchestrator's image has no torch. Jobs run in images of the same lock, so the version is known all the same.
+    """
+    import os
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        # A local suffix such as +cpu names the build, not the code.
+        return version(library).split("+")[0]
+    except PackageNotFoundError:
+        lock = os.environ.get("TOKKA_LOCK")
+        for line in Path(lock).read_text("utf-8").splitlines() if lock else ():
+            name, _, pinned = line.partition("==")
+            if pinned and name.lower().replace("_", "-") == library.lower().replace("_", "-"):
+                return pinned.split("+")[0]
+        where = f" and is not in {lock} (TOKKA_LOCK)" if lock else ""
+        raise UnstableIdentityError(
+            f"The library {library!r} is not installed{where}, so its version is unknown."
+        ) from None

@@ -10,7 +10,11 @@ MANIFEST_FORMAT = 1
 
 
 class FileEntry(BaseModel):
-    """One file of a version. ``path`` is relative to the version's folder, ``size`` in bytes, ``rows`` where it has rows."""
+    """One file of a version. ``path`` is relative to the version's folder, ``size`` in bytes, ``rows`` where it has rows.
+
+    ``timed`` files hold clock times or the name of a machine: their bytes differ from run to run, and the digest of the
+    manifest names them without their content.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -18,6 +22,7 @@ class FileEntry(BaseModel):
     size: int
     sha256: str
     rows: int | None = None
+    timed: bool = False
 
 
 class InputRef(BaseModel):
@@ -40,7 +45,7 @@ class Manifest(BaseModel):
     """Stands beside the data as ``manifest.json``; a version exists exactly when its manifest does.
 
     ``digest`` covers what was made and from what (asset, partition, config, code, inputs, files), not when, where or at
-    what cost; it is the Dagster data version.
+    what cost; it is the Dagster data version. ``checksum`` covers everything else (``assets.lake.seal``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +65,7 @@ class Manifest(BaseModel):
     host: str
     cost: dict[str, float]
     accepted_risks: dict[str, str]
+    checksum: str = ""
 
     @property
     def name(self) -> str:
@@ -94,6 +100,6 @@ def manifest_digest(
             "config": config,
             "code": code,
             "inputs": sorted(f"{i.asset}/{i.partition}@{i.digest}" for i in inputs),
-            "files": {f.path: [f.size, f.sha256] for f in files},
+            "files": {f.path: None if f.timed else [f.size, f.sha256] for f in files},
         }
     )

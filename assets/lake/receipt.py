@@ -23,7 +23,8 @@ class Receipt(BaseModel):
     """Stands beside the manifest as ``receipt.json``.
 
     ``manifest_digest`` names the version it speaks of; ``suite_digest`` the suite and bounds that judged it; ``profile``
-    the rows that were judged; ``numbers`` the few values that are worth plotting.
+    the rows that were judged; ``numbers`` the few values that are worth plotting; ``checksum`` covers all of it
+    (``assets.lake.seal``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Receipt(BaseModel):
     numbers: dict[str, float]
     time: str
     error: str | None = None
+    checksum: str = ""
 
     @property
     def failed(self) -> list[Expectation]:

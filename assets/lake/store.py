@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,13 +28,18 @@ from pydantic import ValidationError
 from assets.lake.files import is_alive, patiently, upload, write_whole
 from assets.lake.fingerprint import canonical, digest_of, file_digest
 from assets.lake.identity import Identity
-from assets.lake.manifest import FileEntry, InputRef, Manifest, manifest_digest
+from assets.lake.manifest import InputRef, Manifest, manifest_digest
 from assets.lake.names import check_name, check_relative_path
+from assets.lake.ranges import STREAMED, Pointer, write_pointer
 from assets.lake.receipt import GateNotPassedError, Receipt
+from assets.lake.seal import as_bytes, change, seal_fault, sealed
+from assets.lake.whole import damage
+from assets.lake.writer import VersionWriter
 
 MANIFEST = "manifest.json"
 RECEIPT = "receipt.json"
 WRITING = "writing.json"
+OTHER_BYTES = "does not have the bytes that its manifest names. `tokka lake verify` looks at everything."
 
 
 class LakeError(Exception):
@@ -43,47 +48,6 @@ class LakeError(Exception):
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@dataclass
-class VersionWriter:
-    """Collects the files of a version that is being made.
-
-    ``stage(path)`` gives a local path to write to; ``add(path)`` hashes the finished file and moves it into the version's
-    folder, where no reader sees it before the manifest is there. Files that were staged and not added are added at the end.
-    """
-
-    lake: "Lake"
-    identity: Identity
-    folder: Path
-    counts: dict[str, int | float] = field(default_factory=dict)
-    cost: dict[str, float] = field(default_factory=dict)
-    files: dict[str, FileEntry] = field(default_factory=dict)
-
-    def stage(self, path: str) -> Path:
-        """A local path for the file that shall be ``path`` in the version."""
-        check_relative_path(path)
-        local = self.folder / path
-        local.parent.mkdir(parents=True, exist_ok=True)
-        return local
-
-    def add(self, path: str, rows: int | None = None) -> FileEntry:
-        """Hash the staged file ``path`` and move it into the version's folder."""
-        local = self.stage(path)
-        entry = FileEntry(path=path, size=local.stat().st_size, sha256=file_digest(local), rows=rows)
-        self.lake.move_in(local, f"{self.lake.folder(self.identity)}/{path}")
-        self.files[path] = entry
-        return entry
-
-    def write_json(self, path: str, value: Any) -> None:
-        """Write ``value`` as JSON with sorted keys, two spaces deep."""
-        self.stage(path).write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
-        self.add(path)
-
-    def add_staged(self) -> None:
-        """Add every staged file that was not added yet, in order of the paths."""
-        for local in sorted(p for p in self.folder.rglob("*") if p.is_file()):
-            self.add(local.relative_to(self.folder).as_posix())
 
 
 @dataclass(frozen=True)
@@ -162,6 +126,8 @@ class Lake:
             raise LakeError(
                 f"{path} was changed after it was written: its digest is {manifest.digest[:12]}, its content {expected[:12]}."
             )
+        if changed := change(manifest, path):
+            raise LakeError(changed)
         return manifest
 
     @staticmethod
@@ -179,9 +145,17 @@ class Lake:
                 yield manifest
 
     def open_file(self, version: Manifest | InputRef, file: str) -> IO[bytes]:
-        """A version's file, open for reading bytes; of a remote lake it is read at once."""
+        """A version's file, open for reading bytes; of a remote lake it is read at once, and compared with its manifest."""
         path = self.path(version, file)
-        return Path(path).open("rb") if self.is_local else io.BytesIO(self._read(path))
+        return Path(path).open("rb") if self.is_local else io.BytesIO(self._read_whole(version, file))
+
+    def _read_whole(self, version: Manifest | InputRef, file: str) -> bytes:
+        content = self._read(self.path(version, file))
+        manifest = version if isinstance(version, Manifest) else self.manifest(version)
+        expected = next((entry.sha256 for entry in manifest.files if entry.path == file), None)
+        if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+            raise LakeError(f"{manifest.name}/{file} {OTHER_BYTES}")
+        return content
 
     def _read(self, path: str) -> bytes:
         content: bytes = patiently(lambda: self.fs.cat_file(path))
@@ -189,43 +163,58 @@ class Lake:
 
     def read_json(self, version: Manifest | InputRef, file: str) -> Any:
         """A version's JSON file."""
-        return json.loads(self._read(self.path(version, file)))
+        with self.open_file(version, file) as stream:
+            return json.load(stream)
 
     def local(self, version: Manifest | InputRef) -> Path:
         """A local folder with the version's files: the folder itself, or a verified copy of a remote one."""
         return self.mirror([version]) / version.asset / version.partition / version.version
 
-    def mirror(self, versions: Sequence[Manifest | InputRef]) -> Path:
+    def mirror(self, versions: Sequence[Manifest | InputRef], stream: bool = False) -> Path:
         """A local root below which ``{asset}/{partition}/{version}/`` of the given versions lie.
 
         For a folder it is the lake itself. Versions of a remote lake are copied, verified and once, to ``TOKKA_CACHE``
-        (default ``~/.cache/tokka``).
+        (default ``~/.cache/tokka``). With ``stream`` their files of token ids (.bin) and of rows (.parquet) are not copied:
+        a pointer stands for each, through which ``assets.lake.ranges`` reads what is asked for.
         """
         if self.is_local:
             return Path(self.root)
         cache = Path(os.environ.get("TOKKA_CACHE", "~/.cache/tokka")).expanduser()
-        root = cache / "lakes" / digest_of(self.uri)[:16]
+        root = cache / ("streamed" if stream else "lakes") / digest_of(self.uri)[:16]
         for version in versions:
             manifest = version if isinstance(version, Manifest) else self.manifest(version)
             target = root / manifest.asset / manifest.partition / manifest.version
             if target.is_dir():
+                if fault := damage(manifest, target, STREAMED if stream else ()):
+                    raise LakeError(fault)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             copy = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
             for entry in manifest.files:
                 file = copy / entry.path
                 file.parent.mkdir(parents=True, exist_ok=True)
+                if stream and entry.path.endswith(STREAMED):
+                    uri = f"{self.uri}/{manifest.name}/{entry.path}"
+                    write_pointer(file, Pointer(uri=uri, size=entry.size, sha256=entry.sha256))
+                    continue
                 remote = self.path(manifest, entry.path)
                 patiently(partial(self.fs.get_file, remote, str(file)))
                 if file_digest(file) != entry.sha256:
-                    raise LakeError(f"{manifest.name}/{entry.path} does not have the bytes that its manifest names.")
+                    raise LakeError(f"{manifest.name}/{entry.path} {OTHER_BYTES}")
             with contextlib.suppress(OSError):  # another process was first: its copy is the same
                 copy.rename(target)
         return root
 
     def verify(self, manifest: Manifest) -> list[str]:
-        """Compare every file of a version with its manifest; return a sentence for each fault found."""
+        """Compare every file of a version with its manifest, and that and the receipt with their checksums; return a sentence
+        for each fault found.
+        """
         faults = []
+        for file, kind in ((MANIFEST, Manifest), (RECEIPT, Receipt)):
+            read = partial(self._read, self.path(manifest, file))
+            # A receipt is not there before the gate has run.
+            fault = seal_fault(read, kind, f"{manifest.name}/{file}", required=file == MANIFEST)
+            faults += [fault] if fault else []
         for entry in manifest.files:
             path = self.path(manifest, entry.path)
             try:
@@ -239,6 +228,13 @@ class Lake:
                     f"{manifest.name}/{entry.path} has sha256 {found[:12]}, its manifest says {entry.sha256[:12]}."
                 )
         return faults
+
+    def require_whole(self, manifest: Manifest) -> None:
+        """Compare the files of a version of a local lake with its manifest before they are used, each once per process while its
+        size and time stay the same. Raises LakeError. Files of a remote lake are compared when they are read.
+        """
+        if self.is_local and (fault := damage(manifest, Path(self.folder(manifest)))):
+            raise LakeError(fault)
 
     # Writing
 
@@ -260,14 +256,7 @@ class Lake:
                 asset=identity.asset,
                 partition=identity.partition,
                 version=identity.version,
-                digest=manifest_digest(
-                    asset=identity.asset,
-                    partition=identity.partition,
-                    config=config,
-                    code=identity.code,
-                    inputs=inputs,
-                    files=files,
-                ),
+                digest="",
                 config=config,
                 code=identity.code,
                 inputs=inputs,
@@ -279,7 +268,8 @@ class Lake:
                 cost=writer.cost,
                 accepted_risks=accepted_risks or {},
             )
-            self._write_whole(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=2).encode())
+            whole = sealed(manifest.model_copy(update={"digest": self._digest(manifest)}))
+            self.write_whole(f"{folder}/{MANIFEST}", as_bytes(whole))
         except BaseException:
             with contextlib.suppress(Exception):
                 self.fs.rm(folder, recursive=True)
@@ -288,21 +278,43 @@ class Lake:
             shutil.rmtree(staging, ignore_errors=True)
         patiently(lambda: self.fs.rm_file(f"{folder}/{WRITING}"))
 
-    def write_receipt(self, receipt: Receipt) -> None:
-        """Write a gate's receipt next to the manifest of the version it speaks of."""
+    def set_aside(self, manifest: Manifest) -> str:
+        """Take a version out of the readers' sight, to be made anew; return where it lies from now on."""
+        folder = self.folder(manifest)
+        aside = f"{self.root}/.aside/{manifest.asset}/{manifest.partition}/{manifest.version}-{manifest.digest[:12]}"
+        if self.fs.exists(aside):
+            self.fs.rm(aside, recursive=True)
+        self.fs.makedirs(aside.rpartition("/")[0], exist_ok=True)
+        if self.is_local:
+            Path(folder).rename(aside)
+            return aside
+        self.fs.copy(f"{folder}/", f"{aside}/", recursive=True)
+        # Without its manifest a version is not visible, whatever is left of it.
+        patiently(lambda: self.fs.rm_file(f"{folder}/{MANIFEST}"))
+        patiently(lambda: self.fs.rm(folder, recursive=True))
+        return aside
+
+    def write_receipt(self, receipt: Receipt) -> Receipt:
+        """Write a gate's receipt, with its checksum, next to the manifest of the version it speaks of; return it as written."""
         ref = InputRef(
             asset=receipt.asset, partition=receipt.partition, version=receipt.version, digest=receipt.manifest_digest
         )
-        self._write_whole(self.path(ref, RECEIPT), receipt.model_dump_json(indent=2).encode())
+        written = sealed(receipt)
+        self.write_whole(self.path(ref, RECEIPT), as_bytes(written))
+        return written
 
     def receipt(self, version: Manifest | InputRef) -> Receipt | None:
         """The receipt of a version, or None where its gate has not run."""
+        path = self.path(version, RECEIPT)
         try:
-            return Receipt.model_validate_json(self._read(self.path(version, RECEIPT)))
+            receipt = Receipt.model_validate_json(self._read(path))
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            raise LakeError(f"{self.path(version, RECEIPT)} is not a receipt: {error.errors()[0]['msg']}.") from error
+            raise LakeError(f"{path} is not a receipt: {error.errors()[0]['msg']}.") from error
+        if changed := change(receipt, path):
+            raise LakeError(changed)
+        return receipt
 
     def require_receipt(self, ref: InputRef) -> Receipt:
         """The passing receipt of exactly this digest. Raises GateNotPassedError that says what is wrong and what to do."""
@@ -331,7 +343,7 @@ class Lake:
         else:
             upload(self.fs, local, target)
 
-    def _write_whole(self, path: str, content: bytes) -> None:
+    def write_whole(self, path: str, content: bytes) -> None:
         """Write a small file so that a reader sees all of it or nothing: S3 does so by itself, a folder by a rename."""
         if self.is_local:
             write_whole(Path(path), content)
@@ -357,10 +369,15 @@ class Lake:
                 f"{identity.asset}/{identity.partition}/{identity.version} is already in the lake {self.uri}."
             )
         marker = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now(), "token": uuid.uuid4().hex}
+        reads = {
+            "inputs": [ref.name for ref in identity.inputs]
+        }  # which nobody removes meanwhile (assets.lake.collect)
         for _ in range(2):
             self.fs.makedirs(folder, exist_ok=True)
             try:
-                patiently(lambda: self.fs.pipe_file(f"{folder}/{WRITING}", json.dumps(marker).encode(), mode="create"))
+                patiently(
+                    lambda: self.fs.pipe_file(f"{folder}/{WRITING}", json.dumps(marker | reads).encode(), mode="create")
+                )
                 return
             except OSError:
                 # A folder says FileExistsError; S3 says that a precondition did not hold.

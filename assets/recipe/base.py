@@ -22,6 +22,10 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-OneOrMany = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+OneOrMany = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
+    Field(min_length=1),
+]
 """Strings; a single one may stand without its list."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$|^code$")]

@@ -60,6 +60,8 @@ class Catalog:
                         f"The recipes {owner!r} and {recipe.name!r} both have the {kind} {name!r}, but it differs between "
                         "them. Give it another name in one of them, or make it the same."
                     )
+        for recipe in by_name.values():
+            _check_start(recipe, by_name)
         return cls(dict(sorted(by_name.items())))
 
     def recipe(self, name: str) -> Recipe:
@@ -112,6 +114,36 @@ class Catalog:
     def checkpoints(self) -> list[tuple[str, int]]:
         """The (recipe, step) pairs of all checkpoints."""
         return [(r.name, step) for r in self.recipes.values() for step in r.training.checkpoints]
+
+
+def _check_start(recipe: Recipe, by_name: dict[str, Recipe]) -> None:
+    """A recipe that starts from another's checkpoint needs its architecture and its tokenizer, and must not start from itself."""
+    start = recipe.model.start_from
+    if start is None or start.recipe is None:
+        return
+    place = f"The recipe {recipe.name!r} starts from {start.recipe!r} (model.start_from)"
+    if start.recipe not in by_name:
+        raise CatalogError(f"{place}, but the recipes are: {', '.join(sorted(by_name))}.")
+    parent = by_name[start.recipe]
+    if start.step not in parent.training.checkpoints:
+        steps = ", ".join(str(step) for step in parent.training.checkpoints)
+        raise CatalogError(f"{place} at step {start.step}, but its checkpoints are at the steps {steps}.")
+    # What says how weights are drawn does not have to agree: they are not drawn.
+    free = {"start_from", "init_std", "scaled_init"}
+    ours, theirs = (each.model.model_dump(exclude=free) for each in (recipe, parent))
+    for name, value in ours.items():
+        if value != theirs[name]:
+            raise CatalogError(f"{place}, whose model has {name} = {theirs[name]}; {name} is {value} here.")
+    if recipe.tokenizer.name != parent.tokenizer.name:
+        raise CatalogError(
+            f"{place}, whose tokenizer is {parent.tokenizer.name!r}; the tokenizer is {recipe.tokenizer.name!r} here."
+        )
+    line = [recipe.name]
+    while start is not None and start.recipe in by_name:
+        line.append(start.recipe)
+        if line.count(start.recipe) > 1:
+            raise CatalogError(f"The recipe {recipe.name!r} starts from itself: {' from '.join(line)}.")
+        start = by_name[start.recipe].model.start_from
 
 
 def _shared_values(recipe: Recipe) -> Iterable[tuple[str, str, object]]:

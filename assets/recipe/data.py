@@ -35,7 +35,7 @@ class Lines(Config):
     spyysalo/onion-tools, filter_onion.py).
     """
 
-    ngram: Positive = 5
+    ngram: Positive = Field(5, description="words of an n-gram")
     line_share: float = Field(
         0.5, gt=0, le=1, description="n-grams of a duplicate line that were seen before, at least"
     )
@@ -54,7 +54,7 @@ class LineModel(Config):
     FinGPT's bound is 100,000 (Luukkonen et al. 2023, section 3).
     """
 
-    kind: Literal["kenlm"]
+    kind: Literal["kenlm"] = Field(description="a KenLM model of lines")
     model: str = Field(description="fsspec URI of an ARPA or binary file; a relative path starts at the project")
     name: Name = Field("perplexity", description="the reason that documents go for")
     max_perplexity: float = Field(100_000, gt=1, description="a line's perplexity stays below this")
@@ -64,7 +64,7 @@ class LineModel(Config):
 class Classifier(Config):
     """Documents go that a fastText model gives a label."""
 
-    kind: Literal["fasttext"]
+    kind: Literal["fasttext"] = Field(description="a fastText classifier of documents")
     model: str = Field(description="fsspec URI of a .bin or .ftz file; a relative path starts at the project")
     name: Name = Field("classifier", description="the reason that documents go for")
     labels: OneOrMany = Field(description="any of these, such as __label__toxic")
@@ -77,12 +77,14 @@ Filter = Annotated[LineModel | Classifier, Field(discriminator="kind")]
 class Source(Config):
     """One corpus: where it lies, what it is declared to be, and how it is cleaned."""
 
-    format: SourceFormat
+    format: SourceFormat = Field(
+        description="what a file holds: a record a line, Parquet, plain text, or translation pairs"
+    )
     files: OneOrMany = Field(description="fsspec URIs or globs; a relative path starts at the project")
     language: Language = Field(description="declared language of the documents; of pairs, the one translated into")
     pair_language: Language | None = Field(None, description="of pairs: the other language")
     license: str | None = Field(None, description="SPDX id; where the records carry their own, leave it out")
-    cleaning: CleaningProfile
+    cleaning: CleaningProfile = Field(description="the profile of cleaning steps (docs/data-plane.md)")
     without: tuple[str, ...] = Field((), description="cleaning steps left out for this source")
     thresholds: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="other thresholds for cleaning steps, such as {digits: {at_most: 0.2}}"
@@ -96,8 +98,12 @@ class Source(Config):
     fields: dict[str, str] = Field(
         default_factory=dict, description="record field that holds id, text, url, license, ..."
     )
+    leave_out: dict[str, OneOrMany] = Field(
+        default_factory=dict,
+        description="records are no part of the source whose field has one of these values; meta.kind is a field of meta",
+    )
     lines: Lines | None = Field(None, description="removal of lines that stood in the source before; not for pairs")
-    bounds: SourceBounds = SourceBounds()
+    bounds: SourceBounds = Field(SourceBounds(), description="bounds of the gates of this source")
 
     @model_validator(mode="after")
     def _pairs_have_two_languages(self) -> "Source":
@@ -131,10 +137,10 @@ class Dedup(Config):
     same order in the survivor (normalised Indel similarity) is at least ``same_words``.
     """
 
-    shingle: Positive = 5
-    bands: Positive = 24
-    rows: Positive = 7
-    threshold: Share = 0.8
+    shingle: Positive = Field(5, description="words of a shingle")
+    bands: Positive = Field(24, description="bands of MinHash LSH")
+    rows: Positive = Field(7, description="hash values in a band")
+    threshold: Share = Field(0.8, description="Jaccard similarity of a near-duplicate, at least")
     same_words: Share | None = Field(
         0.95,
         description="of less similar documents: words that are the same in the same order, at least; null: not asked",
@@ -152,17 +158,21 @@ class Decontamination(Config):
     By ``policy`` a document that holds benchmark text is only ``cut``, or is ``drop``ped where it is benchmark text
     rather than a text that quotes one:
 
-    - it holds an item: n-grams cover half of one of its passages (Lambert et al. 2024, Tülu 3, decontamination of prompts)
-      and at least ``ngram`` words of the item, which make at least ``item_share`` of the document: an item of 13 words
-      takes a page of up to 2,600 words with it, but the novel that a question quotes stays; or
+    - it holds an item: n-grams cover half of one of its passages (Tülu 3 asks for more than half of a prompt, in 8-grams:
+      Lambert et al. 2024, section 3.2) and at least ``ngram`` words of the item, which make at least ``item_share`` of the
+      document: an item of 13 words takes a page of up to 2,600 words with it, but the novel that a question quotes stays; or
     - n-grams cover more than ``drop_share`` of its words. Much less would take a third of a source for the footers that its
       pages share with held-out ones.
 
     N-grams that identify no item (``assets.decontamination.index``) are cut, and count for neither.
     """
 
-    ngram: Positive = 13
-    min_words: Positive = 8
-    policy: Literal["cut", "drop"] = "drop"
-    drop_share: Share = 0.3
-    item_share: Share = 0.005
+    ngram: Positive = Field(13, description="words of a run that counts as benchmark text")
+    min_words: Positive = Field(8, description="items and passages from so many words on are matched whole")
+    policy: Literal["cut", "drop"] = Field(
+        "drop", description="cut benchmark text out, or drop documents that are benchmark text"
+    )
+    drop_share: Share = Field(0.3, description="a document goes when n-grams cover more than this share of its words")
+    item_share: Share = Field(
+        0.005, description="a document that holds an item goes when the item makes at least this share of it"
+    )

@@ -4,140 +4,97 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from assets.recipe.catalog import Catalog
+from assets.recipe.evaluation import Task
 from assets.recipe.model import Recipe
+from assets.recipe.suites import with_suites
+from assets.recipe.yaml_files import RecipeError, line_of, merge, one_line, read_yaml
+
+__all__ = [
+    "MissingVariableError",
+    "RecipeError",
+    "expand",
+    "load_catalog",
+    "load_recipe",
+    "recipe_folders",
+    "recipe_value",
+]
 
 PROJECT = Path(__file__).resolve().parents[2]
 RECIPES = PROJECT / "orchestration" / "recipes"
 # One folder can hold both the corpora and the evaluation data.
 _STANDS_FOR = {"TOKKA_EVAL_DATA": "TOKKA_SHARED"}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+# Tokka's own secrets, and where their files lie.
+_SECRET = re.compile(r"PASSWORD|SECRET|CREDENTIAL|_KEY\b|WEBHOOK|SMTP|_FILE$")
 # What pydantic puts into the place of an error beside the keys: the kinds of tasks, and that a key itself is wrong.
-_TAGS = ("bits_per_character", "translation", "finbench", "protected", "kenlm", "fasttext", "[key]")
-
-
-class RecipeError(ValueError):
-    """A recipe cannot be used. The message is one line for a person."""
+_KINDS = tuple(kind.model_fields["kind"].default for kind in get_args(get_args(Task)[0]))
+_TAGS = (*_KINDS, "kenlm", "fasttext", "[key]")
 
 
 class MissingVariableError(RecipeError):
     """A path names an environment variable that is not set."""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without duplicate keys, which would silently drop a value."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-        seen[key] = 1
-    loader.flatten_mapping(node)
-    return {loader.construct_object(k): loader.construct_object(v, deep=True) for k, v in node.value}
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.load(path.read_text("utf-8"), _Loader)
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: there is no such recipe file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{path}{line}: not readable as YAML: {getattr(error, 'problem', None) or error}.") from error
-    if not isinstance(value, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys to values, found {type(value).__name__}.")
-    return value
-
-
-def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """``change`` over ``base``, mapping by mapping; a null removes the key."""
-    merged = dict(base)
-    for key, value in change.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
 def _resolved(path: Path, folders: list[Path], chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The recipe's mapping with everything that it extends."""
     if path in chain:
         raise RecipeError(f"{path}: extends itself, by way of {' -> '.join(p.stem for p in (*chain, path))}.")
-    value = _read(path)
+    value = read_yaml(path, "recipe")
     parent = value.pop("extends", None)
     if parent is None:
         return value
     if not isinstance(parent, str) or not re.fullmatch(r"[a-z0-9_.-]+", parent):
         raise RecipeError(
-            f"{path}, line {_line(path, ('extends',))}: extends is {parent!r}; allowed is a recipe's name."
+            f"{path}, line {line_of(path, ('extends',))}: extends is {parent!r}; allowed is a recipe's name."
         )
     candidates = [folder / f"{parent}.yaml" for folder in (path.parent, *folders)]
     found = next((c for c in candidates if c.is_file()), None)
     if found is None:
         raise RecipeError(
-            f"{path}, line {_line(path, ('extends',))}: extends {parent!r}, but there is no {parent}.yaml."
+            f"{path}, line {line_of(path, ('extends',))}: extends {parent!r}, but there is no {parent}.yaml."
         )
     base = _resolved(found, folders, (*chain, path))
     base.pop("name", None)  # each file's recipe has its own
-    return _merge(base, value)
+    merged = merge(base, value)
+    for name, task in (value.get("tasks") or {}).items():
+        if task is None:  # stays, so that it takes away a suite's task too
+            merged.setdefault("tasks", {})[name] = None
+    return merged
 
 
-def _line(path: Path, location: tuple[Any, ...]) -> int:
-    """The line of a key in a YAML file, or of its nearest parent that is there; 1 where nothing is."""
-    node = yaml.compose(path.read_text("utf-8"), yaml.SafeLoader)
-    line = 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if match is None:
-                break
-            line, node = match[0].start_mark.line + 1, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _sentence(path: Path, error: ValidationError) -> str:
-    """One line for the first of a validation's errors, and how many more there are."""
+def sentence(path: Path, error: ValidationError, model: type[BaseModel] = Recipe) -> str:
+    """One line for the first of a validation's errors in the YAML file of a ``model``, and how many more there are."""
     first = error.errors()[0]
     location = tuple(p for p in first["loc"] if p not in _TAGS)
-    key = ".".join(str(p) for p in location) or "the recipe"
+    key = one_line(".".join(str(p) for p in location)) or f"the {model.__name__.lower()}"
     found = first.get("input")
-    shown = "" if isinstance(found, dict | list | Recipe) or first["type"] == "missing" else f" is {found!r}"
+    shown = (
+        ""
+        if isinstance(found, dict | list | BaseModel) or first["type"] == "missing"
+        else f" is {one_line(repr(found))}"
+    )
     what = {"extra_forbidden": "is not a known key", "missing": "is missing"}.get(first["type"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = one_line(first["msg"].removeprefix("Value error, "), 600)
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(model, location[:-1])
         return (
-            f"{path}, line {_line(path, location)}: {key} {what}"
+            f"{path}, line {line_of(path, location)}: {key} {what}"
             + (f"; known are: {', '.join(known)}" if known else "")
             + f".{more}"
         )
     if what:
-        return f"{path}, line {_line(path, location)}: {key} {what}.{more}"
-    return f"{path}, line {_line(path, location)}: {key}{shown}: {message}.{more}"
+        return f"{path}, line {line_of(path, location)}: {key} {what}.{more}"
+    return f"{path}, line {line_of(path, location)}: {key}{shown}: {message}.{more}"
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that are allowed below ``location`` of a recipe, where they can be told."""
-    model: Any = Recipe
+def _known_keys(model: Any, location: tuple[Any, ...]) -> list[str]:
+    """The keys that are allowed below ``location`` of a model, where they can be told."""
     for part in location:
         field = getattr(model, "model_fields", {}).get(part)
         annotation = field.annotation if field else model
@@ -148,17 +105,23 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
     return sorted(getattr(model, "model_fields", {}))
 
 
+def recipe_value(path: Path, folders: Iterable[Path] = (RECIPES,)) -> dict[str, Any]:
+    """The mapping in the file ``path`` with everything that it extends and the tasks of its suites, not yet checked."""
+    places = list(folders)
+    return with_suites(path, _resolved(path, places), [path.parent, *places])
+
+
 def load_recipe(path: Path, folders: Iterable[Path] = (RECIPES,)) -> Recipe:
     """The recipe in the file ``path``; ``extends`` is looked up beside it, then in ``folders``."""
-    value = _resolved(path, list(folders))
+    value = recipe_value(path, folders)
     value.setdefault("name", path.stem)
     try:
         recipe = Recipe.model_validate(value)
     except ValidationError as error:
-        raise RecipeError(_sentence(path, error)) from error
+        raise RecipeError(sentence(path, error)) from error
     if recipe.name != path.stem:
         raise RecipeError(
-            f"{path}, line {_line(path, ('name',))}: name is {recipe.name!r}; it must be the file's, {path.stem!r}."
+            f"{path}, line {line_of(path, ('name',))}: name is {recipe.name!r}; it must be the file's, {path.stem!r}."
         )
     return recipe
 
@@ -170,15 +133,19 @@ def recipe_folders() -> list[Path]:
 
 
 def load_catalog(folders: Iterable[Path] | None = None) -> Catalog:
-    """All recipes of the folders, checked against each other."""
+    """All recipes of the folders and of the studies beside them, checked against each other."""
+    from assets.recipe.studies import load_studies
+
     places = list(folders) if folders is not None else recipe_folders()
-    return Catalog.of(load_recipe(path, places) for folder in places for path in sorted(folder.glob("*.yaml")))
+    own = [load_recipe(path, places) for folder in places for path in sorted(folder.glob("*.yaml"))]
+    studies = load_studies(places).values()
+    return Catalog.of([*own, *(each.recipe for _, of_study in studies for each in of_study if each.is_new)])
 
 
 def expand(uri: str) -> str:
     """``uri`` with ``${TOKKA_...}`` filled in, a relative path made absolute from the project's folder.
 
-    Only variables whose name starts with TOKKA_ may be named, so that a recipe cannot read secrets. Raises
+    Only variables whose name starts with TOKKA_ may be named, and none that may hold a secret (TOKKA_SMTP_PASSWORD). Raises
     MissingVariableError where one is not set.
     """
 
@@ -186,6 +153,8 @@ def expand(uri: str) -> str:
         name = match[1]
         if not re.fullmatch(r"TOKKA_[A-Z0-9_]+", name):
             raise RecipeError(f"{uri!r} names the variable {name!r}; allowed are names that start with TOKKA_.")
+        if _SECRET.search(name):
+            raise RecipeError(f"{uri!r} names the variable {name!r}, which may hold a secret; a path takes none.")
         found = os.environ.get(name) or os.environ.get(_STANDS_FOR.get(name, name))
         if not found:
             raise MissingVariableError(f"{uri!r} needs the environment variable {name}, which is not set.")

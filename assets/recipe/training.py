@@ -1,55 +1,50 @@
-"""Configuration of the model, its pretraining and its checkpoints."""
+"""Configuration of pretraining and its checkpoints."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from assets.recipe.architecture import Model
 from assets.recipe.base import Config, Positive
+from assets.recipe.reliability import Anomalies, Saving, Watching
 
-
-class Model(Config):
-    """A decoder-only language model. BLOOM: ALiBi, LayerNorm after the embedding, GELU, FFN of 4 x hidden, tied embeddings."""
-
-    architecture: Literal["bloom"] = "bloom"
-    layers: Positive
-    hidden: Positive
-    heads: Positive
-    init_std: float = Field(0.02, gt=0)
-    layer_norm_epsilon: float = Field(1e-5, gt=0)
-
-    @model_validator(mode="after")
-    def _heads_divide_hidden(self) -> "Model":
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
-        return self
-
-    def parameters(self, vocab_size: int) -> int:
-        """Number of parameters: V h + L (12 h^2 + 13 h) + 4 h, 34.217 B for Poro 34B with V = 128,000."""
-        return vocab_size * self.hidden + self.layers * (12 * self.hidden**2 + 13 * self.hidden) + 4 * self.hidden
+__all__ = ["Model", "Training"]
 
 
 class Training(Config):
     """Schedule, batch, optimizer, parallelism, seeds and checkpoints of one pretraining run."""
 
-    steps: Positive
+    steps: Positive = Field(description="optimizer steps of the run")
     sequence_length: Positive = Field(description="tokens per sample")
     global_batch: Positive = Field(description="samples per step, over all ranks and accumulation")
     micro_batch: Positive = Field(description="samples per rank and forward pass")
-    data_parallel: Positive = 1
-    tensor_parallel: Positive = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
-    lr: float = Field(gt=0)
-    min_lr: float = Field(ge=0)
-    warmup_steps: int = Field(ge=0)
-    weight_decay: float = Field(0.1, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
-    epsilon: float = Field(1e-8, gt=0)
+    data_parallel: Positive = Field(1, description="ranks that take different samples")
+    tensor_parallel: Positive = Field(1, description="ranks that share the work on each sample")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="numbers that the forward and backward pass calculate in"
+    )
+    lr: float = Field(gt=0, description="learning rate at its highest, after the warm-up")
+    min_lr: float = Field(ge=0, description="learning rate at the last step")
+    warmup_steps: int = Field(ge=0, description="steps in which the learning rate rises")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW's weight decay")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's averages of gradient and squared gradient")
+    epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon")
     clip: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
-    seed: int = 1234
+    seed: int = Field(1234, description="of the first weights and the order of the samples")
     checkpoints: tuple[int, ...] = Field(
         min_length=1, description="steps that become checkpoints; 0 is the untrained model"
     )
-    log_every: Positive = 10
+    log_every: Positive = Field(10, description="steps over which the speed is taken; every step is logged")
+    activation_checkpointing: Literal["none", "half", "full"] = Field(
+        "none", description="blocks whose activations are computed again in the backward pass: none, every second, all"
+    )
+    compile: bool = Field(False, description="torch.compile, block by block")
+    shard_over: Literal["all", "node"] = Field(
+        "all", description="ranks that share one copy of the weights: all, or those of a node (hybrid sharding)"
+    )
+    saving: Saving = Field(Saving(), description="saved states for resuming")
+    watching: Watching = Field(Watching(), description="when a rank counts as lost")
+    anomalies: Anomalies = Field(Anomalies(), description="what follows a step out of the ordinary")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Training":

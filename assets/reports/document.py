@@ -73,7 +73,7 @@ def _reads(manifest: Manifest, before: Manifest) -> bool:
     return any(ref.digest == before.digest for ref in manifest.inputs)
 
 
-def _rows(lake: Lake, manifest: Manifest, folder: str, column: str, value: str) -> list[dict[str, Any]]:
+def rows_with(lake: Lake, manifest: Manifest, folder: str, column: str, value: str) -> list[dict[str, Any]]:
     """The rows of a version's Parquet files in ``folder`` whose ``column`` is ``value``; only that column is read whole."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -94,7 +94,7 @@ def _rows(lake: Lake, manifest: Manifest, folder: str, column: str, value: str) 
 
 
 def _row(lake: Lake, manifest: Manifest, document: str, folder: str = "documents/") -> dict[str, Any] | None:
-    rows = _rows(lake, manifest, folder, "id", document)
+    rows = rows_with(lake, manifest, folder, "id", document)
     return rows[0] if rows else None
 
 
@@ -148,7 +148,7 @@ def _deduplicated(lake: Lake, clean: Manifest, deduplicated: Manifest, document:
     stands_for: list[str] = []
     for ref in deduplicated.inputs:
         if ref.asset == "duplicates":
-            stands_for = [row["id"] for row in _rows(lake, lake.manifest(ref), "duplicates", "survivor", document)]
+            stands_for = [row["id"] for row in rows_with(lake, lake.manifest(ref), "duplicates", "survivor", document)]
     if not stands_for:
         return kept
     names = ", ".join(stands_for[:10]) + (" ..." if len(stands_for) > 10 else "")
@@ -156,7 +156,7 @@ def _deduplicated(lake: Lake, clean: Manifest, deduplicated: Manifest, document:
 
 
 def _decontaminated(lake: Lake, before: Manifest, after: Manifest, document: str) -> Passage:
-    matches = _rows(lake, after, "matches", "document", document)
+    matches = rows_with(lake, after, "matches", "document", document)
     found = [f"{m['benchmark']}, item {m['item']}, {m['words']} words: {_excerpt(m['excerpt'])}" for m in matches]
     if _row(lake, after, document) is None and matches:
         return _passage(after, "removed", f"holds text of {len(matches)} benchmark items", found[:CHANGES])
@@ -168,7 +168,7 @@ def _decontaminated(lake: Lake, before: Manifest, after: Manifest, document: str
 def _tokenized(lake: Lake, shard: Manifest, document: str) -> Passage:
     ranges = [
         f"{row['rendering']}: tokens {row['token_offset']:,} to {row['token_offset'] + row['length']:,}"
-        for row in _rows(lake, shard, "documents/", "document", document)
+        for row in rows_with(lake, shard, "documents/", "document", document)
     ]
     return _passage(shard, "tokenized", "; ".join(ranges) or "it is not in the shard")
 

@@ -1,6 +1,6 @@
 """The model card, written from the lineage: nothing in it is typed by hand but the recipe's description."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assets.lake import Lake, Manifest
@@ -8,28 +8,38 @@ from assets.plots import donut
 from assets.plots import lines as line_plot
 from assets.pretraining.stage import read_metrics
 from assets.recipe.catalog import Catalog
-from assets.reports.lineage import walk
+from assets.reports.lineage import made_from, versions_behind, walk
 from assets.reports.page import Page, Section
+from assets.reports.passport import cost_of, gate_rows
 from assets.reports.scores import CLEAN, compact, learned
+from assets.reports.side_by_side import boards, section
 from assets.stage import Plot, Table, Work
 
 Lineage = Mapping[str, Mapping[str, Manifest]]
+SHORT = 12
+PROTOCOL = ("kind", "task", "shots", "samples", "temperature", "max_new_tokens", "limit")
+"""What of a task's configuration is its protocol, where it has it."""
 
 
 def model_card(work: Work) -> Page:
     """The card of the recipe's last checkpoint."""
     lake, recipe = work.lake, work.catalog.recipe(work.key)
-    checkpoint = work.input("checkpoint")
-    lineage = walk(lake, checkpoint)
-    scores: list[dict[str, Any]] = lake.read_json(work.input("scoreboard"), "scores.json")
-    (run,) = lineage["pretraining_run"].values()
-    (mixture,) = lineage["mixture"].values()
-    (tokenizer,) = lineage["tokenizer"].values()
+    checkpoint, scoreboard = work.input("checkpoint"), work.input("scoreboard")
+    scores: list[dict[str, Any]] = lake.read_json(scoreboard, "scores.json")
+    last = [row for row in scores if row["step"] == checkpoint.counts["step"]]
+    evaluations = [ref for ref in scoreboard.inputs if ref.partition == checkpoint.partition]
+    evaluation = lake.manifest(evaluations[0]) if evaluations else None
+    versions = versions_behind(lake, evaluation or checkpoint)
+    run = made_from(lake, checkpoint, "pretraining_run")
+    mixture, tokenizer = (made_from(lake, run, asset) for asset in ("mixture", "tokenizer"))
+    lineage = walk(lake, mixture)
+    starts = [ref.name for ref in run.inputs if ref.asset == "checkpoint"]
     blend = lake.read_json(mixture, "mixture.json")["sources"]
     environment = lake.read_json(run, "environment.json")
     lead = (
         f"{recipe.description} {recipe.model.architecture.upper()} with {run.counts['parameters']:,} parameters, trained on "
-        f"{run.counts['tokens']:,} tokens from {len(blend)} sources."
+        f"{run.counts['tokens']:,} tokens from {len(blend)} sources"
+        + (f", from the weights of {starts[0]} on." if starts else ".")
     )
     metrics = read_metrics(lake, run)
     loss = line_plot(
@@ -38,6 +48,7 @@ def model_card(work: Work) -> Page:
         "nats per token",
         "Training loss",
     )
+    data = _data_rows(lake, work.catalog, lineage, blend)
     return Page(
         f"Model card of {work.key}",
         lead,
@@ -47,13 +58,15 @@ def model_card(work: Work) -> Page:
                 [f"Bits per character on held-out text, less is better. {CLEAN}"],
                 [Table(learned(scores)), Table(compact(scores))],
             ),
+            *map(section, boards({work.key: last})),
+            *([_protocol(lake, evaluation)] if evaluation else []),
             Section(
                 "Training data",
                 [
                     "Documents of each source at every stage, and how much of it was trained on. "
                     "Every removal has its reason in the lake."
                 ],
-                [Table(_data_rows(lake, work.catalog, lineage, blend))],
+                [Table(data), Table(_licences(data))],
                 [
                     Plot(
                         donut({s["source"]: s["weight"] for s in blend}, "Sampled tokens by source"),
@@ -61,7 +74,9 @@ def model_card(work: Work) -> Page:
                     )
                 ],
             ),
-            Section("Tokenizer", (), [Table(_named(lake.read_json(tokenizer, "report.json"), "language"))]),
+            Section(
+                "Tokenizer", (), [Table(_named(lake.read_json(tokenizer, "report.json")["languages"], "language"))]
+            ),
             Section(
                 "Architecture and training",
                 (),
@@ -72,18 +87,25 @@ def model_card(work: Work) -> Page:
                 ],
                 [Plot(loss, "Training loss")],
             ),
-            Section("Cost", (), [Table(_key_values({**run.cost, "gpu_hours": _gpu_hours(environment, run)}))]),
+            Section(
+                "Cost",
+                ["Of the pretraining run, then of all versions behind the scores together. A dash is not known."],
+                [
+                    Table(_key_values({**run.cost, "gpu_hours": _gpu_hours(environment, run)})),
+                    Table(_key_values(cost_of(versions)["all_versions"])),
+                ],
+            ),
             Section(
                 "Gates",
-                ["Every gate that the data, the run and the checkpoint passed."],
-                [Table(_gate_rows(lake, lineage))],
+                ["How every gate has judged that the data, the run, the checkpoint and its evaluation went through."],
+                [Table(_gate_rows(lake, versions))],
             ),
+            Section("Risks taken", _risks(versions)),
             Section(
                 "Lineage",
                 [f"checkpoint {checkpoint.name}, digest {checkpoint.digest}."],
-                [Table(_version_rows(lineage)), Table(_key_values(environment))],
+                [Table(_version_rows(versions)), Table(_key_values(environment))],
             ),
-            Section("Risks taken", _risks(lineage)),
         ],
     )
 
@@ -111,46 +133,85 @@ def _data_rows(lake: Lake, catalog: Catalog, lineage: Lineage, blend: list[dict[
     return rows
 
 
-def _gate_rows(lake: Lake, lineage: Lineage) -> list[dict[str, Any]]:
+def _licences(data: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The sources of each licence, and their share of what was trained on."""
+    by_licence: dict[str, list[Mapping[str, Any]]] = {}
+    for row in data:
+        by_licence.setdefault(row["licence"], []).append(row)
+    return [
+        {
+            "licence": licence,
+            "sources": ", ".join(row["source"] for row in rows),
+            "share of the training": sum(row["share"] for row in rows),
+        }
+        for licence, rows in sorted(by_licence.items())
+    ]
+
+
+def _protocol(lake: Lake, evaluation: Manifest) -> Section:
+    """How the scores were taken: task by task, with the data and the versions that decide them."""
+    results = lake.read_json(evaluation, "results.json")
     rows = []
-    for asset in sorted(lineage):
-        for partition, manifest in sorted(lineage[asset].items()):
-            receipt = lake.receipt(manifest)
-            if receipt is not None:
-                held = sum(e.passed for e in receipt.expectations)
-                warnings = ", ".join(e.column for e in receipt.failed) or "–"
-                rows.append(
-                    {
-                        "asset": asset,
-                        "partition": partition,
-                        "passed": receipt.passed,
-                        "expectations": f"{held} of {len(receipt.expectations)}",
-                        "not held": warnings,
-                    }
-                )
+    for name, task in sorted(results["tasks"].items()):
+        config = evaluation.config.get("tasks", {}).get(name, {})
+        told = [f"{key} {config[key]}" for key in PROTOCOL[1:] if config.get(key) not in (None, "", 0)]
+        rows.append(
+            {
+                "task": name,
+                "kind": task["kind"],
+                "protocol": ", ".join(told) or None,
+                "metrics": ", ".join(metric for metric in task["metrics"] if "/" not in metric) or None,
+                "items": task["items"],
+                "contaminated": task["contaminated"],
+                "status": task["status"],
+                "version": task["version"],
+                "definition": task["definition"][:SHORT],
+                "data": task["data"][:SHORT],
+            }
+        )
+    libraries = ", ".join(f"{library} {version}" for library, version in sorted(results["harness"].items()))
+    sentence = (
+        f"Scored by {libraries}; seed {results['seed']}. A task's definition is the digest of its configuration and "
+        "code, its data that of its items. Contaminated items stood in part in a training corpus before it was decontaminated."
+    )
+    return Section("Evaluation protocol", [sentence], [Table(rows)])
+
+
+def _gate_rows(lake: Lake, versions: Sequence[Manifest]) -> list[dict[str, Any]]:
+    rows = []
+    for row in gate_rows(lake, versions):
+        asset, partition, _ = row["version"].split("/")
+        rows.append(
+            {
+                "asset": asset,
+                "partition": partition,
+                "gate": row["judged"],
+                "held": row["held"],
+                "not held": "; ".join(row["not held"]) or None,
+                "accepted risk": row["accepted risk"],
+            }
+        )
     return rows
 
 
-def _version_rows(lineage: Lineage) -> list[dict[str, Any]]:
+def _version_rows(versions: Sequence[Manifest]) -> list[dict[str, Any]]:
     return [
         {
-            "asset": asset,
-            "partition": partition,
+            "asset": manifest.asset,
+            "partition": manifest.partition,
             "version": manifest.version,
             "digest": manifest.digest[:16],
             "made": manifest.started,
         }
-        for asset in sorted(lineage)
-        for partition, manifest in sorted(lineage[asset].items())
+        for manifest in versions
     ]
 
 
-def _risks(lineage: Lineage) -> list[str]:
+def _risks(versions: Sequence[Manifest]) -> list[str]:
     taken = [
         f"{manifest.name} used {name} without a passing gate: {reason}"
-        for by_key in lineage.values()
-        for manifest in by_key.values()
-        for name, reason in manifest.accepted_risks.items()
+        for manifest in versions
+        for name, reason in sorted(manifest.accepted_risks.items())
     ]
     return taken or ["None: every input had a passing receipt."]
 

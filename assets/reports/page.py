@@ -10,13 +10,15 @@ from typing import Any
 from assets.stage import Plot, Table
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 60rem; margin: 2.5rem auto; padding: 0 1.2rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 76rem; margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-size: .86rem; margin: .8rem 0; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .28rem .8rem .28rem 0; border-bottom: 1px solid #d9e0e6; vertical-align: top; }
 th { color: #52606d; font-weight: 600; white-space: nowrap; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; } code { font-size: .9em; }
 """
+
+NUMBER = re.compile(r"[-+]?[0-9][0-9,]*(\.[0-9]+)?(e[-+]?[0-9]+)?( ± .+)?")
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,25 @@ def as_html(page: Page) -> str:
 def _html_table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "<p>none</p>"
+    numeric = {name for name in rows[0] if _is_numeric([row[name] for row in rows])}
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(_html_cell(row[name]) for name in rows[0]) + "</tr>" for row in rows)
+    cells = ("".join(_html_cell(row[name], name in numeric) for name in rows[0]) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _html_cell(value: Any) -> str:
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+def _is_numeric(values: Sequence[Any]) -> bool:
+    """Whether a column holds numbers, as such or as text with its places and its error, and nothing else but gaps."""
+    given = [value for value in values if value is not None]
+    return bool(given) and all(
+        NUMBER.fullmatch(value)
+        if isinstance(value, str)
+        else isinstance(value, int | float) and not isinstance(value, bool)
+        for value in given
+    )
+
+
+def _html_cell(value: Any, numeric: bool) -> str:
     return f"<td{' class=n' if numeric else ''}>{html.escape(cell(value))}</td>"
 
 

@@ -23,10 +23,14 @@ def _evaluations(catalog: Catalog, recipe: str) -> list[Input]:
 
 def make_scoreboard(work: Work) -> None:
     """All scores of the recipe's checkpoints, as a page, and as rows in ``scores.json``."""
-    from assets.reports.scores import CLEAN, compact, curves, learned, score_rows
+    from assets.reports.curves import curves
+    from assets.reports.scores import CLEAN, compact, learned, score_rows
+    from assets.reports.side_by_side import boards, section
 
-    rows = score_rows(work.lake, work.inputs["evaluation"])
     recipe = work.catalog.recipe(work.key)
+    rows = score_rows(work.lake, work.inputs["evaluation"], recipe.averages)
+    last = max(row["step"] for row in rows)
+    beside = boards({work.key: [row for row in rows if row["step"] == last]})
     sections = [
         Section(
             "What it learned",
@@ -37,6 +41,7 @@ def make_scoreboard(work: Work) -> None:
             [Table(learned(rows))],
         ),
         Section("All scores", [f"A dash is a score that does not exist, never zero. {CLEAN}"], [Table(compact(rows))]),
+        *map(section, beside),
         Section("Scores over tokens", (), (), curves(rows)),
     ]
     reasons = sorted({(r["task"], r["status"], r["reason"]) for r in rows if r["status"] != "scored"})
@@ -50,7 +55,8 @@ def make_scoreboard(work: Work) -> None:
 
 def show_scoreboard(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     """The score table and the curves."""
-    from assets.reports.scores import compact, curves
+    from assets.reports.curves import curves
+    from assets.reports.scores import compact
 
     rows: list[dict[str, Any]] = lake.read_json(manifest, "scores.json")
     table = [{k: ("–" if v is None else v) for k, v in row.items()} for row in compact(rows)]
@@ -66,10 +72,22 @@ def _card_config(catalog: Catalog, recipe: str) -> dict[str, Any]:
     return {"description": catalog.recipe(recipe).description}
 
 
+def _scoreboard_config(catalog: Catalog, name: str) -> dict[str, Any]:
+    """What decides the page beside the scores: the recipe's averages, and the paper's numbers."""
+    from assets.lake import digest_of
+    from assets.reports.paper import read_paper
+
+    recipe = catalog.recipe(name)
+    averages = {key: average.model_dump(mode="json") for key, average in recipe.averages.items()}
+    paper = digest_of(read_paper().model_dump(mode="json"))
+    return {"description": recipe.description, "averages": averages, "paper": paper}
+
+
 def make_model_card(work: Work) -> None:
     """Walk the lineage of the last checkpoint and write down what it is made of."""
     from assets.reports.model_card import model_card
 
+    work.out.timed |= {"model_card.html", "model_card.md"}  # the page says what the run cost
     write_page(work.out, "model_card", model_card(work))
 
 
@@ -79,8 +97,11 @@ SCOREBOARD = Stage(
     description="Scores of all checkpoints of a recipe, with the curves over tokens.",
     keys=lambda catalog: list(catalog.recipes),
     inputs=_evaluations,
-    config=_card_config,
-    code=("assets.reports.stage", "assets.reports.scores", "assets.reports.page", "assets.plots"),
+    config=_scoreboard_config,
+    code=(
+        *(f"assets.reports.{name}" for name in ("stage", "scores", "curves", "paper", "side_by_side", "page")),
+        "assets.plots",
+    ),
     group="reports",
     kinds=("html",),
     make=make_scoreboard,
@@ -95,10 +116,7 @@ MODEL_CARD = Stage(
     inputs=_card_inputs,
     config=_card_config,
     code=(
-        "assets.reports.stage",
-        "assets.reports.model_card",
-        "assets.reports.lineage",
-        "assets.reports.page",
+        *(f"assets.reports.{name}" for name in ("stage", "model_card", "lineage", "passport", "side_by_side", "page")),
         "assets.plots",
     ),
     group="reports",

@@ -1,65 +1,135 @@
 """From documents to token ids. Only the pair template places special ids; raw text never yields one."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assets.recipe.data import Source
 from assets.recipe.tokens import PairTemplate
+from assets.tokenizer import engines
 from assets.tokenizer.bpe import ASSISTANT, END_OF_DOCUMENT, USER
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
-    import tokenizers
 
-Encoded = tuple[str, str, list[int]]
-"""Document id, rendering ("document", or of a pair "en-fi" and "fi-en"), token ids with the end-of-document id."""
+    from assets.tokenizer.engines import Encoder
 
-BATCH = 1_000
-
-
-def encode_documents(tokenizer: "tokenizers.Tokenizer", table: "pa.Table") -> Iterator[Encoded]:
-    """Each document's text as ids, ended by ``</s>``."""
-    for start in range(0, table.num_rows, BATCH):
-        batch = table.slice(start, BATCH)
-        encoded = tokenizer.encode_batch_fast(batch["text"].to_pylist(), add_special_tokens=False)
-        for document_id, encoding in zip(batch["id"].to_pylist(), encoded, strict=True):
-            yield document_id, "document", [*encoding.ids, END_OF_DOCUMENT]
+COLUMNS = ["id", "text", "translation"]
+SLICE_BYTES = 8_000_000
+"""Bytes of text that are encoded at a time. The more, the fewer pieces are looked up, since each is looked up once in a slice."""
+DOCUMENT = "document"
+"""The rendering of a document that is no pair."""
 
 
-def encode_pairs(
-    tokenizer: "tokenizers.Tokenizer", table: "pa.Table", source: Source, template: PairTemplate
-) -> Iterator[Encoded]:
-    """Each pair as two documents, one per direction: ``<|user|>{instruction}{source} <|assistant|>{target}</s>``.
+@dataclass(frozen=True)
+class Rendering:
+    """How rows become documents of ids.
 
-    Half of the documents are of each direction, as in Poro 34B (section 2).
+    ``names`` are the documents that a row becomes, in order: "document", or of a pair "en-fi" and "fi-en".
     """
+
+    names: tuple[str, ...]
+    prompts: tuple[tuple[str, str, str], ...] = ()
+    """Of a pair's documents each: the instruction, the column of the text after it, and the column of the answer."""
+    separator: str = ""
+
+    @property
+    def texts(self) -> int:
+        """Texts per row."""
+        return 2 * len(self.prompts) or 1
+
+
+def rendering_of(source: Source, template: PairTemplate | None) -> Rendering:
+    """A document is its text and ``</s>``. A pair is two documents, one per direction:
+    ``<|user|>{instruction}{source} <|assistant|>{target}</s>``.
+
+    Half of a pair's documents are of each direction, as in Poro 34B (section 2).
+    """
+    if not source.is_pairs:
+        return Rendering((DOCUMENT,))
+    assert template is not None
     first, second = str(source.pair_language), source.language
-    for start in range(0, table.num_rows, BATCH):
-        batch = table.slice(start, BATCH)
-        sides = {first: batch["text"].to_pylist(), second: batch["translation"].to_pylist()}
-        rendered = []
-        for origin, target in ((first, second), (second, first)):
-            prompts = [template.instructions[target] + text + template.separator for text in sides[origin]]
-            prompt_ids = tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
-            answer_ids = tokenizer.encode_batch_fast(sides[target], add_special_tokens=False)
-            rendered.append(
-                (
-                    f"{origin}-{target}",
-                    [
-                        [USER, *p.ids, ASSISTANT, *a.ids, END_OF_DOCUMENT]
-                        for p, a in zip(prompt_ids, answer_ids, strict=True)
-                    ],
-                )
-            )
-        for number, document_id in enumerate(batch["id"].to_pylist()):
-            for direction, ids in rendered:
-                yield document_id, direction, ids[number]
+    return Rendering(
+        (f"{first}-{second}", f"{second}-{first}"),
+        (
+            (template.instructions[second], "text", "translation"),
+            (template.instructions[first], "translation", "text"),
+        ),
+        template.separator,
+    )
 
 
-def encode(
-    tokenizer: "tokenizers.Tokenizer", table: "pa.Table", source: Source, template: PairTemplate
-) -> Iterator[Encoded]:
-    """The documents of a part as ids, in their order."""
-    if source.is_pairs:
-        return encode_pairs(tokenizer, table, source, template)
-    return encode_documents(tokenizer, table)
+def texts_of(rows: "pa.Table", rendering: Rendering) -> "pa.LargeStringArray":
+    """The texts to encode, ``rendering.texts`` for each row, in the order of the documents that they become."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = {name: rows[name].combine_chunks().cast(pa.large_string()) for name in rows.column_names if name != "id"}
+    if not rendering.prompts:
+        return columns["text"]
+    sides = []
+    for instruction, origin, target in rendering.prompts:
+        before, after = (pa.scalar(text, pa.large_string()) for text in (instruction, rendering.separator))
+        none = pa.scalar("", pa.large_string())
+        sides += [pc.binary_join_element_wise(before, columns[origin], after, none), columns[target]]
+    # All first texts lie before all second ones: row r's text s is at s * rows + r.
+    places = pa.array(_interleaved(rows.num_rows, len(sides)))
+    return pa.concat_arrays(sides).take(places)
+
+
+def _interleaved(rows: int, sides: int) -> "np.ndarray":
+    import numpy as np
+
+    return np.arange(rows * sides).reshape(sides, rows).T.ravel()
+
+
+def encode(rows: "pa.Table", encoder: "Encoder", rendering: Rendering) -> "tuple[np.ndarray, np.ndarray]":
+    """The ids of the documents that ``rows`` become, uint32 [tokens], one after the other, and their lengths, int64 [documents].
+
+    Every document ends with ``</s>``.
+    """
+    import numpy as np
+
+    ids, lengths = encoder(texts_of(rows, rendering))
+    ends = np.cumsum(lengths)
+    if not rendering.prompts:
+        return np.insert(ids, ends, END_OF_DOCUMENT), lengths + 1
+    # <|user|> stands before the first text of a document, <|assistant|> between its two, </s> after both.
+    begins = ends - lengths
+    places = np.stack([begins[0::2], begins[1::2], ends[1::2]], axis=1).ravel()
+    special = np.tile(np.array([USER, ASSISTANT, END_OF_DOCUMENT], np.uint32), len(lengths) // 2)
+    return np.insert(ids, places, special), lengths[0::2] + lengths[1::2] + 3
+
+
+def encoded_schema() -> "pa.Schema":
+    """What a row becomes: the ids of its documents, one after the other, and how many each has."""
+    import pyarrow as pa
+
+    return pa.schema([("ids", pa.large_list(pa.uint32())), ("lengths", pa.large_list(pa.int64()))])
+
+
+def encode_slice(rows: "pa.Table", engine: str, tokenizer: str, rendering: Rendering) -> "pa.Table":
+    """Encode a slice of documents with a named engine: a table of ``encoded_schema``, one row for each."""
+    import numpy as np
+    import pyarrow as pa
+
+    ids, lengths = encode(rows, engines.load(engine, tokenizer), rendering)
+    documents = len(rendering.names)
+    ends = np.cumsum(lengths)[documents - 1 :: documents]
+    columns = [
+        pa.LargeListArray.from_arrays(np.append(0, ends), pa.array(ids)),
+        pa.LargeListArray.from_arrays(np.arange(rows.num_rows + 1) * documents, pa.array(lengths)),
+    ]
+    return pa.Table.from_arrays(columns, schema=encoded_schema())
+
+
+def encode_part(part: "pa.Table", engine: str, tokenizer: str, rendering: Rendering) -> "tuple[np.ndarray, np.ndarray]":
+    """``encode`` for a whole part, on the data engine."""
+    from assets.engine import map_rows
+
+    columns = ["text", "translation"] if rendering.prompts else ["text"]
+    function = partial(encode_slice, engine=engine, tokenizer=tokenizer, rendering=rendering)
+    done = map_rows(part.select(columns), function, encoded_schema(), threads=True, slice_bytes=SLICE_BYTES)
+    ids, lengths = (done[name].combine_chunks() for name in ("ids", "lengths"))
+    return ids.flatten().to_numpy(), lengths.flatten().to_numpy()

@@ -1,15 +1,26 @@
 """The stage tokenized_shards: one version per source and tokenizer."""
 
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from assets.lake import Lake, Manifest
-from assets.lake.documents import read_parts, write_table
+from assets.lake.documents import DOCUMENTS, part_path, read_parts
 from assets.recipe.catalog import Catalog, join, split
 from assets.shards import gate
 from assets.stage import Input, Shown, Stage, Table, Work
 
-SHARD = "shards/part-00000"
-DOCUMENT_INDEX = "documents/part-00000.parquet"
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from assets.shards.encode import Rendering
+
+T = TypeVar("T")
+
+PROOF_DOCUMENTS = 64
+PROOF_CHARACTERS = 50_000
+"""An encoding engine is proved on so many documents of the source; of each the first so many characters."""
 
 
 def inputs(catalog: Catalog, key: str) -> list[Input]:
@@ -18,63 +29,95 @@ def inputs(catalog: Catalog, key: str) -> list[Input]:
 
 
 def config(catalog: Catalog, key: str) -> dict[str, Any]:
-    """What decides the shards beside text and tokenizer: of pairs, the languages and the template."""
+    """What decides the shards beside text and tokenizer: the files' size, and of pairs the languages and the template."""
     source, tokenizer = split(key)
-    declared = catalog.sources[source]
+    declared, shard_bytes = catalog.sources[source], catalog.tokenizers[tokenizer].shard_bytes
     if not declared.is_pairs:
-        return {"rendering": "document"}
+        return {"rendering": "document", "shard_bytes": shard_bytes}
     template = catalog.pair_template(tokenizer).model_dump(mode="json")
-    return {"rendering": "pairs", "languages": [declared.pair_language, declared.language], "template": template}
+    languages = [declared.pair_language, declared.language]
+    return {"rendering": "pairs", "shard_bytes": shard_bytes, "languages": languages, "template": template}
 
 
 def make(work: Work) -> None:
-    """Encode every document and write ``.bin``, ``.idx`` and the document index."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    """Encode every document and write ``.bin``, ``.idx`` and the document index.
 
-    from assets.shards.encode import encode
-    from assets.shards.indexed import ShardWriter
-    from assets.tokenizer import bpe
+    Reading, encoding and writing go on at once, a part each, so that memory is that of a few parts.
+    Raises ShardError for a source without documents, and for what cannot be a document.
+    """
+    from assets.shards.encode import rendering_of
+    from assets.shards.indexed import ShardError
+    from assets.shards.parts import PartsWriter
+    from assets.tokenizer import engines
 
     source_name, tokenizer_name = split(work.key)
     source = work.catalog.sources[source_name]
-    template = work.catalog.pair_template(tokenizer_name)
-    corpus, tokenizer_version = work.input("decontaminated_corpus"), work.input("tokenizer")
-    tokenizer = bpe.load(str(work.lake.local(tokenizer_version) / "tokenizer.json"))
-    vocab_size = tokenizer.get_vocab_size()
-    work.out.stage(f"{SHARD}.bin")
-    writer = ShardWriter(work.out.folder / SHARD, vocab_size)
-    ids: list[str] = []
-    renderings: list[str] = []
-    parts = corpus.under("documents")
-    columns = ["id", "text", "translation"]
-    for number, table in enumerate(read_parts(work.lake, corpus, columns), start=1):
-        for document_id, rendering, tokens in encode(tokenizer, table, source, template):
-            writer.append(tokens)
-            ids.append(document_id)
-            renderings.append(rendering)
-        work.log.info("encoded part %d of %d", number, len(parts))
-    writer.close()
-    lengths = pa.array(writer.lengths, pa.int64())
-    ends = pc.cumulative_sum(lengths)
-    index = pa.table(
-        {
-            "token_offset": pc.subtract(ends, lengths),
-            "length": lengths,
-            "document": pa.array(ids, pa.large_string()),
-            "rendering": pa.array(renderings, pa.large_string()),
-        }
+    rendering = rendering_of(source, work.catalog.pair_template(tokenizer_name) if source.is_pairs else None)
+    corpus = work.input("decontaminated_corpus")
+    if not corpus.counts["documents"]:
+        raise ShardError(
+            f"{corpus.name}/{part_path(0)}, row 0: the source {source_name} has no document left, and a source without tokens "
+            "cannot be trained on. See why with `tokka why`, or leave the source out of the recipe."
+        )
+    tokenizer = (work.lake.local(work.input("tokenizer")) / "tokenizer.json").read_text("utf-8")
+    engine = _proved_engine(work, corpus, tokenizer, rendering)
+    shard_bytes = work.catalog.tokenizers[tokenizer_name].shard_bytes
+    parts = len(corpus.under(DOCUMENTS))
+    encoded = _encoded(work.lake, corpus, engine, tokenizer, rendering)
+    with PartsWriter(work.out, engines.vocab_size(tokenizer), shard_bytes, rendering.names, corpus.name) as writer:
+        for number, (names, ids, lengths) in enumerate(ahead(encoded), start=1):
+            writer.append(ids, lengths, names)
+            work.log.info("encoded part %d of %d", number, parts)
+    work.out.counts.update(
+        documents_in=corpus.counts["documents"],
+        documents=writer.documents,
+        tokens=writer.tokens,
+        files=writer.number + 1,
     )
-    write_table(work.out, DOCUMENT_INDEX, index)
-    work.out.add(f"{SHARD}.bin")
-    work.out.add(f"{SHARD}.idx", rows=len(ids))
-    work.out.counts.update(documents_in=corpus.counts["documents"], documents=len(ids), tokens=sum(writer.lengths))
+
+
+def _proved_engine(work: Work, corpus: Manifest, tokenizer: str, rendering: "Rendering") -> str:
+    """The engine that encodes this source: the fastest that gives Hugging Face's ids on a sample of its documents."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from assets.shards.encode import COLUMNS, texts_of
+    from assets.shards.sample import sampled
+    from assets.tokenizer import engines
+
+    _, rows = sampled(work.lake, corpus, COLUMNS, PROOF_DOCUMENTS)
+    texts = pc.utf8_slice_codeunits(texts_of(rows, rendering), 0, PROOF_CHARACTERS)
+    names = rows["id"].take(pa.array([row for row in range(rows.num_rows) for _ in range(rendering.texts)]))
+    return engines.choose(tokenizer, texts, names.to_pylist(), work.log)
+
+
+def _encoded(
+    lake: Lake, corpus: Manifest, engine: str, tokenizer: str, rendering: "Rendering"
+) -> "Iterator[tuple[pa.ChunkedArray, np.ndarray, np.ndarray]]":
+    """Of each part the documents' ids, their token ids, and the lengths."""
+    from assets.shards.encode import COLUMNS, encode_part
+
+    for part in ahead(read_parts(lake, corpus, COLUMNS)):
+        yield part["id"], *encode_part(part, engine, tokenizer, rendering)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items of an iterator; while one is worked on, a thread makes the next."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]
 
 
 def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:
     """The first documents with their token ranges."""
-    index = next(read_parts(lake, manifest))
-    return {"document index": Table(index.slice(0, 10).to_pylist())}
+    import pyarrow.parquet as pq
+
+    with lake.open_file(manifest, part_path(0)) as stream:
+        first = next(pq.ParquetFile(stream).iter_batches(10))
+    return {"document index": Table(first.to_pylist())}
 
 
 STAGE = Stage(
@@ -84,7 +127,8 @@ STAGE = Stage(
     keys=lambda catalog: [join(source, tokenizer) for source, tokenizer in catalog.shards],
     inputs=inputs,
     config=config,
-    code=("assets.shards.encode", "assets.shards.indexed"),
+    # The encoding engine is no part of it: each is proved to give the same ids.
+    code=("assets.shards.encode", "assets.shards.indexed", "assets.shards.parts"),
     libraries=("tokenizers",),
     group="tokens",
     kinds=("numpy",),

@@ -2,13 +2,17 @@
 
 from typing import TYPE_CHECKING, Any
 
-from assets.gates.expectations import at_most, none
+from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
+from assets.lake.documents import read_parquet
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
+    import tokenizers
     from great_expectations.expectations import Expectation
 
+HELD_OUT = "held_out.parquet"
+"""The documents that are measured on: ``language``, ``document`` (its id), ``text``, all strings."""
 MAX_FERTILITY = 4.0
 HARD_TEXTS = (
     "Hello, y'all! How are you 😁 ?我想在apple工作1314151天～",
@@ -26,44 +30,41 @@ def bounds(catalog: Catalog, name: str) -> dict[str, Any]:
 
 
 def profile(version: Profiled) -> list[Row]:
-    """One row: the tokenizer as it lies in the lake, measured on documents of its languages and on hard texts."""
-    from tokenizers import pre_tokenizers
-
+    """One row: the tokenizer as it lies in the lake, measured on the held-out documents beside it and on hard texts."""
     from assets.tokenizer import bpe
     from assets.tokenizer.measure import measure
-    from assets.tokenizer.sample import held_out_texts
 
     config = version.catalog.tokenizers[version.manifest.partition]
     tokenizer = bpe.load(str(version.lake.local(version.manifest) / "tokenizer.json"))
     vocabulary = tokenizer.get_vocab()
-    corpora = {i.partition: version.lake.manifest(i) for i in version.manifest.inputs}
     row: Row = {
-        "missing_bytes": sum(symbol not in vocabulary for symbol in pre_tokenizers.ByteLevel.alphabet()),
+        "missing_bytes": sum(symbol not in vocabulary for symbol in bpe.byte_symbols()),
         "wrong_special_ids": sum(vocabulary.get(token) != place for place, token in enumerate(bpe.SPECIAL_TOKENS)),
         "special_ids_from_text": _special_ids_from_text(tokenizer),
-        "ids_beyond_vocabulary": max(max(vocabulary.values()) + 1 - config.vocab_size, 0),
+        "ids_beyond_vocabulary": sum(id_ >= config.vocab_size for id_ in vocabulary.values()),
         "vocab_size": len(vocabulary),
     }
-    texts = held_out_texts(version.lake, corpora, version.catalog.sources, config)
-    texts["hard_texts"] = list(HARD_TEXTS)
+    held_out = read_parquet(version.lake, version.manifest, HELD_OUT).select(["language", "text"]).to_pylist()
+    texts = {lang: [each["text"] for each in held_out if each["language"] == lang] for lang in sorted(config.sources)}
     failures = 0
-    for language, samples in texts.items():
-        measured = measure(tokenizer, samples)
+    for language, samples in {**texts, "hard_texts": list(HARD_TEXTS)}.items():
+        measured = measure(tokenizer, samples, language)
         failures += measured.texts - measured.round_trips
         if language in config.sources:
-            row[f"fertility_{language}"] = measured.fertility if measured.texts else None
+            row[f"fertility_{language}"] = measured.fertility if measured.words else None
             row[f"bytes_per_token_{language}"] = measured.bytes_per_token
     row["round_trip_failures"] = failures
     return [row]
 
 
-def _special_ids_from_text(tokenizer: Any) -> int:
-    """How many of the special tokens' texts yield a special id when they stand in raw text."""
+def _special_ids_from_text(tokenizer: "tokenizers.Tokenizer") -> int:
+    """How many of the special tokens' texts yield a special id when they stand in raw text, alone or among letters."""
     from assets.tokenizer import bpe
 
     special = set(range(len(bpe.SPECIAL_TOKENS)))
     return sum(
-        bool(special & set(tokenizer.encode(f"a{t}b", add_special_tokens=False).ids)) for t in bpe.SPECIAL_TOKENS
+        any(special & set(tokenizer.encode(text, add_special_tokens=False).ids) for text in (t, f"a{t}b", f"a {t} b"))
+        for t in bpe.SPECIAL_TOKENS
     )
 
 
@@ -75,6 +76,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
         none("special_ids_from_text", "raw text never yields a special token"),
         none("ids_beyond_vocabulary", "no id beyond the recipe's vocabulary"),
         at_most("vocab_size", bounds["vocab_size"], "at most the recipe's vocabulary"),
+        at_least("vocab_size", bounds["vocab_size"], "no id fewer; a sample too small for so many gives fewer"),
         *(
             at_most(f"fertility_{language}", bound, f"tokens per word in {language}")
             for language, bound in bounds["fertility"].items()
@@ -83,9 +85,9 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.tokenizer.gate", "assets.tokenizer.measure"),
+    code=("assets.tokenizer.gate", "assets.tokenizer.measure", "assets.tokenizer.bpe"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,
-    numbers=("vocab_size", "fertility_fi", "fertility_en", "fertility_code"),
+    numbers=("vocab_size", "fertility_*"),
 )

@@ -1,7 +1,8 @@
 """Bits per character: -log2 p(documents) / characters, summed over all documents before dividing.
 
 Unlike perplexity per token it compares models with different tokenizers. A character is a Unicode code point.
-The baseline knows the frequency of every token and nothing else; a trained model must need fewer bits than that.
+The baseline knows the frequency of every token and nothing else; a trained model must need fewer bits than that. There is
+none where the training mixture is not known.
 """
 
 import math
@@ -10,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from assets.recipe.evaluation import BitsPerCharacter
-from assets.recipe.jobs import EvaluationJob
-from eval_jobs.tasks.common import Row, Run, Summary, bootstrap_ratio, digest
+from eval_jobs.tasks.common import Row, Run, Settings, Summary, bootstrap_ratio, digest
 
 VERSION = 1
 KEYS = {"text": str}
 
 
-def definition(rows: list[Row], task: BitsPerCharacter, job: EvaluationJob) -> dict[str, Any]:
+def definition(rows: list[Row], task: BitsPerCharacter, settings: Settings) -> dict[str, Any]:
     return {
         "output_type": "loglikelihood_rolling",
         "doc_to_text": "",
@@ -31,17 +31,19 @@ def definition(rows: list[Row], task: BitsPerCharacter, job: EvaluationJob) -> d
 
 
 def summarise(samples: list[Row], run: Run) -> Summary:
-    bits_of_token = unigram_bits(run.unigram_counts(), run.model.end_of_document)
+    counts = run.settings.unigram_counts
+    bits_of_token = unigram_bits(counts(), run.model.end_of_document) if counts else None
     records = []
     for sample in samples:
         text = sample["doc"]["text"]
-        tokens = run.model.tok_encode(text)
-        if max(tokens) >= len(bits_of_token):
-            raise ValueError(
-                f"The mixture's unigram counts cover {len(bits_of_token)} ids, but the tokenizer gives {max(tokens)}."
-            )
-        bits = -sample["bits_per_character"][0] / math.log(2)
-        unigram = float(bits_of_token[tokens].sum())
+        tokens = run.model.tok_encode(text, add_special_tokens=False)
+        scores = {"bits_per_character": -sample["bits_per_character"][0] / math.log(2) / len(text)}
+        if bits_of_token is not None:
+            if max(tokens) >= len(bits_of_token):
+                raise ValueError(
+                    f"The mixture's unigram counts cover {len(bits_of_token)} ids, but the tokenizer gives {max(tokens)}."
+                )
+            scores["unigram_bits_per_character"] = float(bits_of_token[tokens].sum()) / len(text)
         records.append(
             {
                 "id": sample["doc"]["id"],
@@ -49,15 +51,15 @@ def summarise(samples: list[Row], run: Run) -> Summary:
                 "log_likelihood": sample["bits_per_character"][0],
                 "characters": len(text),
                 "tokens": len(tokens),
-                "scores": {"bits_per_character": bits / len(text), "unigram_bits_per_character": unigram / len(text)},
+                "scores": scores,
             }
         )
     characters = np.array([r["characters"] for r in records])
     summary = Summary(items=records)
-    for metric in ("bits_per_character", "unigram_bits_per_character"):
+    for metric in records[0]["scores"]:
         bits_of_item = characters * np.array([r["scores"][metric] for r in records])
         summary.metrics[metric] = float(bits_of_item.sum() / characters.sum())
-        summary.stderr[metric] = bootstrap_ratio(bits_of_item, characters, run.job.seed)
+        summary.stderr[metric] = bootstrap_ratio(bits_of_item, characters, run.settings.seed)
     return summary
 
 

@@ -1,26 +1,45 @@
 """What the task modules share."""
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from assets.recipe.jobs import EvaluationJob
 from eval_jobs.model import CheckpointLM
+from eval_jobs.settings import Row, Settings
 
-Row = dict[str, Any]
+__all__ = [
+    "CHARACTERS_PER_GENERATED_TOKEN",
+    "RESAMPLES",
+    "WORD",
+    "Row",
+    "Run",
+    "Settings",
+    "Summary",
+    "add_corpus_scores",
+    "bootstrap_ratio",
+    "digest",
+    "new_tokens",
+]
+
 RESAMPLES = 1000
+# A sample of a corpus score takes longer.
+CORPUS_RESAMPLES = 200
+# A generated token costs about as much as reading this many characters of a held-out document.
+CHARACTERS_PER_GENERATED_TOKEN = 20
+WORD = r"[[:alnum:]]+|[^[:space:]]"
+"""What counts as a word, in the syntax of the library regex (LumiOpen/lumiopen-tools, scripts/fertility/fertility.py)."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What ``summarise`` may use beside lm-eval's samples. ``unigram_counts`` gives float64 [vocabulary]."""
+    """What ``summarise`` may use beside lm-eval's samples."""
 
     model: CheckpointLM
-    job: EvaluationJob
-    unigram_counts: Callable[[], np.ndarray]
+    settings: Settings
 
 
 @dataclass
@@ -47,3 +66,21 @@ def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray, seed: int)
     """Standard error of sum(numerators) / sum(denominators), by resampling the items ``RESAMPLES`` times."""
     drawn = np.random.default_rng(seed).integers(len(numerators), size=(RESAMPLES, len(numerators)))
     return float(np.std(numerators[drawn].sum(axis=1) / denominators[drawn].sum(axis=1), ddof=1))
+
+
+def new_tokens(wanted: int, settings: Settings) -> int:
+    """How many tokens are generated at most: never more than a quarter of what the model reads, so that a prompt has the rest."""
+    return min(wanted, max(1, settings.max_length // 4))
+
+
+def add_corpus_scores(
+    summary: Summary, scorers: Mapping[str, Any], generations: Sequence[str], references: Sequence[str], seed: int
+) -> None:
+    """Add the scores of a corpus by sacrebleu's ``scorers``, with standard errors by bootstrap and signatures."""
+    os.environ["SACREBLEU_SEED"] = str(seed)
+    for name, scorer in scorers.items():
+        score = scorer.corpus_score(generations, [references], n_bootstrap=CORPUS_RESAMPLES)
+        summary.metrics[name] = float(score.score)
+        # sacrebleu gives half of the 95 % interval, which is 1.96 standard errors.
+        summary.stderr[name] = float(score._ci) / 1.96
+        summary.signatures[name] = str(scorer.get_signature())

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from assets.recipe.evaluation import FinBench
-from assets.recipe.jobs import EvaluationJob
-from eval_jobs.tasks.common import Row, Run, Summary, digest
+from eval_jobs.tasks.common import Row, Run, Settings, Summary, digest
 
 VERSION = 1
 KEYS = {"subtask": str, "context": str, "choices": list, "target_scores": list}
 
 
-def definition(rows: list[Row], task: FinBench, job: EvaluationJob) -> dict[str, Any]:
+def definition(rows: list[Row], task: FinBench, settings: Settings) -> dict[str, Any]:
     for row in rows:
         if not 2 <= len(row["choices"]) == len(row["target_scores"]):
             raise ValueError(f"The item {row['id']!r} has not one score for each of two or more choices.")

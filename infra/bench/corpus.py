@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +56,8 @@ def write_corpus(base: list[dict[str, str]], folder: Path, size: int, files: int
     for stream in streams:
         stream.close()
     return total
+
+
+if __name__ == "__main__":
+    # python -m infra.bench.corpus FOLDER MEGABYTES FILE...
+    write_corpus(documents([Path(file) for file in sys.argv[3:]]), Path(sys.argv[1]), int(sys.argv[2]) * 1_000_000, 8)

@@ -108,9 +108,3 @@ def _ratios(result: dict[str, Any]) -> dict[str, float]:
 def has_peer() -> bool:
     """Whether datatrove is installed."""
     return find_spec("datatrove") is not None
-
-
-def write(result: dict[str, Any], path: Path) -> None:
-    """Write the figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")

@@ -7,6 +7,7 @@
 import logging
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from assets.graph import BY_ASSET
 from assets.lake import Lake, Manifest
@@ -63,7 +64,7 @@ def make(stage: Stage, lake: Lake, recipes: Catalog, key: str) -> None:
     scratch = Path(lake.root) / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
 
-    def no_job(request: object) -> None:
+    def no_job(request: object) -> NoReturn:
         raise RuntimeError("no stage of the data plane runs a job")
 
     with lake.write(identity) as out:

@@ -70,15 +70,15 @@ def run(*command: str, folder: Path | None = None) -> str:
     return done.stdout
 
 
-def unpack(packages: Path | None, work: Path) -> dict[str, Package]:
-    """Unpack each package below `work`, from the .deb files in `packages` or else freshly downloaded."""
+def unpack(packages: Path | None, work: Path, names: tuple[str, ...] = PACKAGES) -> dict[str, Package]:
+    """Unpack each package of ``names`` below `work`, from the .deb files in `packages` or else freshly downloaded."""
     archives = packages or work / "archives"
     if packages is None:
         archives.mkdir()
         # apt drops its rights while it downloads and warns if it may not write here; it downloads all the same.
-        run("apt-get", "download", *PACKAGES, folder=archives)
+        run("apt-get", "download", *names, folder=archives)
     unpacked = {}
-    for name in PACKAGES:
+    for name in names:
         found = sorted(archives.glob(f"{name}_*.deb"))
         if len(found) != 1:
             raise RuntimeError(f"Expected one {name}_*.deb in {archives}, found {len(found)}.")

@@ -11,6 +11,8 @@ from assets.recipe.model import Recipe
 from orchestration.cli.output import fail
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from orchestration.profile import Profile
 
 
@@ -31,17 +33,19 @@ def open_recipe(name: str) -> tuple[Catalog, Recipe]:
         fail(str(error))
 
 
-def open_profile(lake: str | None = None, launcher: str | None = None, data_engine: str | None = None) -> "Profile":
-    """The profile of the environment, with what the command line says over it."""
-    from orchestration.profile import LAUNCHERS, Profile
+def open_profile(
+    lake: str | None = None, launcher: str | None = None, data_engine: str | None = None, name: str | None = None
+) -> "Profile":
+    """The profile of the environment, or the one called ``name``, with what the command line says over it."""
+    from assets.recipe.launchers import LAUNCHERS
+    from orchestration.profile import Profile, ProfileError
 
-    if lake is not None:
-        os.environ["TOKKA_LAKE"] = lake
-    if launcher is not None:
-        os.environ["TOKKA_LAUNCHER"] = launcher
-    if data_engine is not None:
-        os.environ["TOKKA_DATA_ENGINE"] = data_engine
-    profile = Profile.from_environment()
+    said = {"TOKKA_PROFILE": name, "TOKKA_LAKE": lake, "TOKKA_LAUNCHER": launcher, "TOKKA_DATA_ENGINE": data_engine}
+    os.environ.update({variable: value for variable, value in said.items() if value is not None})
+    try:
+        profile = Profile.from_environment()
+    except (ProfileError, RecipeError) as error:
+        fail(str(error))
     if profile.launcher_name not in LAUNCHERS:
         fail(f"there is no launcher {profile.launcher_name!r}; the launchers are: {', '.join(LAUNCHERS)}.")
     try:
@@ -49,3 +53,25 @@ def open_profile(lake: str | None = None, launcher: str | None = None, data_engi
     except (ValueError, ImportError) as error:
         fail(str(error))
     return profile
+
+
+def open_instance() -> "dg.DagsterInstance":
+    """Dagster's instance, or the sentence that says why there is none."""
+    from orchestration import instance
+
+    try:
+        return instance.open_instance()
+    except instance.InstanceError as error:
+        fail(str(error))
+
+
+def read_secrets() -> None:
+    """Read the secrets whose files the environment names, or say which one is missing."""
+    if not any(name.endswith("_FILE") for name in os.environ):
+        return
+    from orchestration.secret_files import SecretFileError, read_secret_files
+
+    try:
+        read_secret_files()
+    except SecretFileError as error:
+        fail(str(error))

@@ -5,35 +5,34 @@ import platform
 import shutil
 import socket
 import sys
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlparse
 
+from assets.recipe.load import PROJECT
 from orchestration.cli.context import open_profile
+from orchestration.cli.deployment import Finding, instance_findings, lake_finding, listening_finding, secrets_finding
 from orchestration.cli.output import print_json, print_table
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked for. ``costs`` says what its absence costs, and how to get it."""
-
-    what: str
-    there: bool
-    found: str
-    costs: str
-
-
-def doctor_command(lake: str | None, as_json: bool) -> None:
+def doctor_command(lake: str | None, profile_name: str | None, as_json: bool) -> None:
     """Look, and print what was found."""
-    profile = open_profile(lake)
+    profile = open_profile(lake, name=profile_name)
     findings = [
         _python(),
+        _versions(),
         _cores(),
-        _disk(profile.lake_uri),
+        _disk(profile.lake_uri, profile.scratch_folder),
+        lake_finding(profile.lake_uri),
+        *instance_findings(),
+        listening_finding(),
+        secrets_finding(),
         _gpus(),
         _docker(),
         _slurm(),
         _s3(profile.lake_uri),
+        _sandbox(),
         _evaluation_data(),
         _shared(),
     ]
@@ -62,16 +61,56 @@ def _cores() -> Finding:
     )
 
 
-def _disk(lake: str) -> Finding:
-    folder = Path(lake) if "://" not in lake else Path.home()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
+def _versions() -> Finding:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for line in _requirements():
+        wanted = Requirement(line)
+        if wanted.marker is not None:
+            continue
+        try:
+            there = version(wanted.name)
+        except PackageNotFoundError:
+            wrong.append(f"{wanted.name} is not installed")
+            continue
+        if not wanted.specifier.contains(there.split("+")[0], prereleases=True):
+            wrong.append(f"{wanted.name} {there}, wanted {wanted.specifier}")
+    return Finding(
+        "Packages",
+        not wrong,
+        "; ".join(wrong) or f"dagster {version('dagster')} and all others within their bounds",
+        "Steps that need them fail, or give other bytes; `make setup`, or the image of this release, has them. The "
+        "orchestrator's image has none of torch, NeMo and lm-eval: its jobs run in other images.",
+    )
+
+
+def _requirements() -> list[str]:
+    """The project's dependencies."""
+    import tomllib
+
+    with (PROJECT / "pyproject.toml").open("rb") as stream:
+        dependencies: list[str] = tomllib.load(stream)["project"]["dependencies"]
+    return dependencies
+
+
+def _disk(lake: str, scratch: str) -> Finding:
+    """The fullest of the file systems that lake, scratch folder and temporary files lie on."""
+    folders = [Path(scratch), Path(tempfile.gettempdir()), *([Path(lake)] if "://" not in lake else [])]
+    free: dict[Path, float] = {}
+    for wanted in folders:
+        folder = wanted
+        while not folder.exists():
+            folder = folder.parent
+        free[folder] = shutil.disk_usage(folder).free / 1e9
+    least = min(free, key=lambda folder: free[folder])
     return Finding(
         "5 GB of disk",
-        free > 5,
-        f"{free:,.0f} GB free at {folder}",
-        "`mini` needs about 1 GB; a full disk stops a run, without loss.",
+        free[least] > 5,
+        f"{free[least]:,.0f} GB free at {least}",
+        "`mini` needs about 1 GB; a full disk stops a run, without loss. `tokka lake ls` shows what lies in the lake.",
     )
 
 
@@ -93,13 +132,15 @@ def _gpus() -> Finding:
 
 
 def _docker() -> Finding:
-    costs = "Jobs run as processes of this machine, not in containers."
+    costs = "`--launcher docker` cannot run jobs in containers; start an engine, and name it by DOCKER_HOST."
     try:
         import docker
 
         client = docker.from_env(timeout=3)
         try:
-            return Finding("Docker", True, f"engine {client.version()['Version']}", costs)
+            version = client.version()
+            gpus = "nvidia" in client.info().get("Runtimes", {})
+            return Finding("Docker", True, f"engine {version['Version']}, {'with' if gpus else 'without'} GPUs", costs)
         finally:
             client.close()
     except Exception as error:  # every reason why there is no engine is a finding, not a fault
@@ -107,8 +148,24 @@ def _docker() -> Finding:
 
 
 def _slurm() -> Finding:
-    there = shutil.which("sbatch") is not None
-    return Finding("Slurm", there, shutil.which("sbatch") or "no sbatch", "Jobs run on this machine only.")
+    import subprocess
+
+    costs = (
+        "`--launcher slurm` cannot submit jobs; it needs sbatch on the PATH and a cluster that answers (SLURM_CONF)."
+    )
+    if shutil.which("sbatch") is None:
+        return Finding("Slurm", False, "no sbatch", costs)
+    try:
+        done = subprocess.run(
+            ["sinfo", "-h", "-o", "%D %P"], capture_output=True, text=True, check=False, timeout=10
+        )  # nodes and partition
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("Slurm", False, f"sbatch, but no cluster answers ({type(error).__name__})", costs)
+    if done.returncode or not done.stdout.strip():
+        said = done.stderr.strip().splitlines()[:1]
+        return Finding("Slurm", False, "sbatch, but no cluster answers" + (f": {said[0][:80]}" if said else ""), costs)
+    partitions = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    return Finding("Slurm", True, "; ".join(f"{nodes} nodes in {name}" for nodes, name in partitions), costs)
 
 
 def _s3(lake: str) -> Finding:
@@ -125,6 +182,16 @@ def _s3(lake: str) -> Finding:
         except OSError as error:
             return Finding("S3", False, f"{address.hostname}:{port}: {error.strerror or error}", costs)
     return Finding("S3", True, f"{lake.split('/')[2]}, at the default endpoint", costs)
+
+
+def _sandbox() -> Finding:
+    from eval_jobs.sandbox import SandboxUnavailableError, available
+
+    costs = "Code tasks (HumanEval, MBPP) are reported as failed: "
+    try:
+        return Finding("Sandbox for generated code", True, available().found, costs)
+    except (SandboxUnavailableError, ValueError) as error:
+        return Finding("Sandbox for generated code", False, "none", costs + str(error))
 
 
 def _evaluation_data() -> Finding:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -47,7 +48,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> 
         numeric = all(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row[name]) for name in rows[0]))
+        table.add_row(*(escape(_cell(row[name])) for name in rows[0]))
     out.print(table)
 
 
@@ -57,6 +58,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def printable(text: str) -> str:
+    """Text of a corpus as a terminal may see it: control characters as escapes."""
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """``tokka recipes``."""
 
-from typing import Any
-
 from assets.recipe.catalog import Catalog, CatalogError
 from assets.recipe.load import RecipeError, load_catalog
 from assets.recipe.model import Recipe
@@ -40,22 +38,49 @@ def show_command(name: str, as_json: bool) -> None:
         out.print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), markup=False, end="")
 
 
+def digest_command(folder: str) -> None:
+    """The digest of a Hugging Face folder outside of the lake."""
+    from assets.lake.hugging_face import FolderError, HuggingFaceFolder
+
+    try:
+        out.print(HuggingFaceFolder(folder).digest())
+    except (FolderError, OSError) as error:
+        fail(str(error))
+
+
 def check_command(name: str, as_json: bool) -> None:
-    """Leave with 2 when a source's files are missing; name the evaluation data that is not at hand."""
-    from assets.benchmarks.stage import available_files
+    """Leave with 2 when a source's files are missing, or it names steps that are not there; say which evaluation data is not
+    at hand, and which protected data is there only in part.
+    """
     from orchestration.cli.run import check_files
 
     catalog, recipe = open_recipe(name)
     check_files(catalog, recipe)
-    missing = _missing_tasks(catalog, recipe, available_files)
+    missing, partial = _not_at_hand(catalog, recipe)
     if as_json:
-        print_json({"recipe": recipe.name, "ok": True, "missing_evaluation_data": missing})
+        value = {"ok": True, "missing_evaluation_data": missing, "partial_protected_data": partial}
+        print_json({"recipe": recipe.name, **value})
         return
     out.print(f"{recipe.name} can run: {len(recipe.sources)} sources, {len(recipe.tasks)} tasks.")
     for task, reason in missing.items():
-        out.print(f"{task} will be reported as missing: {reason}", markup=False)
+        what = (
+            "will be reported as missing"
+            if task in recipe.scored_tasks
+            else "is protected, and not kept out of training"
+        )
+        out.print(f"{task} {what}: {reason}", markup=False)
+    for task, reason in partial.items():
+        out.print(f"{task} is protected, and only what is there is kept out of training: {reason}", markup=False)
 
 
-def _missing_tasks(catalog: Catalog, recipe: Recipe, available: Any) -> dict[str, str]:
-    found = {task: available(catalog, task) for task in sorted(recipe.tasks)}
-    return {task: reason for task, (files, reason) in found.items() if not files}
+def _not_at_hand(catalog: Catalog, recipe: Recipe) -> tuple[dict[str, str], dict[str, str]]:
+    """The tasks without data, and those with a part of it, each with the reason."""
+    from assets.benchmarks.stage import available_files
+
+    missing: dict[str, str] = {}
+    partial: dict[str, str] = {}
+    for task in sorted(recipe.tasks):
+        files, reason = available_files(catalog, task)
+        if reason:
+            (partial if files else missing)[task] = reason
+    return missing, partial

@@ -9,10 +9,9 @@ from assets.graph import BY_ASSET
 from assets.recipe.catalog import Catalog
 from assets.recipe.load import RecipeError
 from assets.recipe.model import Recipe
-from orchestration.cli.context import open_profile, open_recipe
+from orchestration.cli.context import open_instance, open_profile, open_recipe
 from orchestration.cli.output import Exit, duration, err, fail, out, print_json
 from orchestration.cli.scores import print_scores, score_rows
-from orchestration.instance import dagster_home
 from orchestration.plan import Due, Plan
 from orchestration.profile import Profile
 from orchestration.progress import clear_line
@@ -23,6 +22,7 @@ def run_command(
     name: str,
     to: str | None,
     lake: str | None,
+    profile_name: str | None,
     launcher: str | None,
     data_engine: str | None,
     accept_risk: str | None,
@@ -35,10 +35,9 @@ def run_command(
         fail(f"there is no asset {to!r}; the assets are: {', '.join(BY_ASSET)}.")
     if accept_risk is not None and not accept_risk.strip():
         fail("--accept-risk needs a reason, which stays in the lineage.")
-    profile = open_profile(lake, launcher, data_engine)
+    profile = open_profile(lake, launcher, data_engine, profile_name)
     check_files(catalog, recipe)
-    dagster_home()
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         try:
             outcome = run_recipe(
                 catalog,
@@ -47,7 +46,7 @@ def run_command(
                 recipe.name,
                 to=to,
                 accept_risk=accept_risk,
-                listener=_print_event,
+                listener=print_event,
                 on_plan=lambda plan: _print_plan(recipe, profile, plan),
             )
         except RecipeError as error:
@@ -59,25 +58,22 @@ def run_command(
 
 
 def check_files(catalog: Catalog, recipe: Recipe) -> None:
-    """Stop, before anything runs, when a source of the recipe's pools has no files, or cannot be cleaned as it says: a step or
-    threshold that is not there, a filter without its model or library.
+    """Stop, before anything runs, when a source of the recipe's pools has no files, or cannot be cleaned as it says: a step,
+    threshold or reason that is not there, a filter without its model or library. Says it of every source.
     """
-    from assets.cleaning.models import model_steps
-    from assets.cleaning.profiles import profile_of
+    from assets.cleaning.gate import bounds
     from assets.corpora.files import find_files
 
     pools = {recipe.sources[name].pool for name in recipe.sources}
+    faults = []
     for source in (source for pool in sorted(pools) for source in catalog.pools[pool]):
-        declared = catalog.sources[source]
         try:
-            find_files(declared.files, f"sources.{source}.files")
-            model_steps(declared.filters, f"sources.{source}.filters")
+            find_files(catalog.sources[source].files, f"sources.{source}.files")
+            bounds(catalog, source)
         except (RecipeError, OSError) as error:
-            fail(str(error))
-        try:
-            profile_of(declared)
-        except (ValueError, OSError) as error:
-            fail(f"sources.{source}: {error}")
+            faults.append(str(error))
+    if faults:
+        fail("\n".join(faults))
 
 
 def _print_plan(recipe: Recipe, profile: Profile, plan: Plan) -> None:
@@ -90,7 +86,8 @@ def _print_plan(recipe: Recipe, profile: Profile, plan: Plan) -> None:
 _warned: set[tuple[str, str]] = set()
 
 
-def _print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
+def print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
+    """Say what became of a partition, on stderr."""
     if isinstance(event, Due):
         return
     clear_line()

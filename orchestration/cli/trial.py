@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from assets.cleaning.profiles import PROFILES, Profile
 from orchestration.cli.output import err, fail
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from assets.recipe.data import Filter
 
 LANGUAGE_FIELDS = ("language", "lang", "declared_lang")
 LICENCE = "LicenseRef-unstated"
@@ -53,12 +56,13 @@ def try_command(
     text_field: str | None,
     without: list[str],
     settings: list[str],
+    filters: list[str],
     with_dedup: bool,
     against: list[str],
     limit: int | None,
 ) -> None:
     """Print one JSON line for each document, in the order of the file."""
-    chosen = _profile(profile, without, settings)
+    chosen = _profile(profile, without, settings, filters)
     if (profile == "pairs") != (pair_language is not None):
         fail("the profile 'pairs' needs --language and --pair-language, and no other profile takes --pair-language.")
     documents = _documents(file, language, pair_language, text_field, limit)
@@ -71,7 +75,10 @@ def try_command(
         typer.echo(outcome.line())
 
 
-def _profile(name: str, without: list[str], settings: list[str]) -> Profile:
+def _profile(name: str, without: list[str], settings: list[str], filters: list[str]) -> Profile:
+    from assets.cleaning.models import model_steps
+    from assets.recipe.load import RecipeError
+
     if name not in PROFILES:
         fail(f"there is no cleaning profile {name!r}; the profiles are: {', '.join(PROFILES)}.")
     thresholds: dict[str, dict[str, float]] = {}
@@ -82,10 +89,45 @@ def _profile(name: str, without: list[str], settings: list[str]) -> Profile:
             thresholds.setdefault(step, {})[key] = float(value)
         except ValueError:
             fail(f"--set {setting}: it must be STEP.THRESHOLD=NUMBER, such as digits.at_most=0.2.")
+    declared = [_filter(text) for text in filters]
+    if name == "pairs" and any(each.kind == "kenlm" for each in declared):
+        fail("--filter: a filter of the kind kenlm reads one language; it belongs to documents, not to pairs.")
     try:
-        return PROFILES[name].leaving_out(tuple(without)).with_thresholds(thresholds)
+        steps = model_steps(declared, "--filter")
+        return PROFILES[name].leaving_out(tuple(without)).with_thresholds(thresholds).with_steps(steps)
+    except RecipeError as error:
+        fail(str(error))
+    except ValidationError as error:
+        fail(f"profile {name!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}.")
     except ValueError as error:
         fail(f"profile {name!r}: {error}.")
+
+
+def _filter(text: str) -> "Filter":
+    """A filter as a recipe writes it, in YAML's braces; a model's relative path starts at the working directory."""
+    import yaml
+
+    from assets.recipe.data import Filter
+
+    form = "a mapping as in a recipe, such as {kind: kenlm, model: fi.binary, max_perplexity: 100000}"
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict):
+        fail(f"--filter {text}: it must be {form}.")
+    try:
+        declared: Filter = TypeAdapter(Filter).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"][1:]))
+        fail(f"--filter {text}: {key and f'{key}: '}{first['msg']}; it must be {form}.")
+    return declared.model_copy(update={"model": _uri(declared.model)})
+
+
+def _uri(path: str) -> str:
+    """A path from the working directory on, or a URI."""
+    return path if "://" in path else str(Path(path).expanduser().resolve())
 
 
 def _documents(
@@ -109,9 +151,8 @@ def _records(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
     from assets.corpora.readers import Fault, read_records
     from assets.recipe.load import RecipeError
 
-    uri = file if "://" in file else str(Path(file).expanduser().resolve())
     try:
-        found = find_files((uri,), "FILE")
+        found = find_files((_uri(file),), "FILE")
     except RecipeError as error:
         fail(str(error))
     for each in found:
@@ -156,10 +197,14 @@ def _row(
 def _clean(documents: "pa.Table", profile: Profile, pair_language: str | None) -> list[Outcome]:
     from assets.cleaning.texts import Languages
     from assets.cleaning.trial import try_profile
+    from assets.recipe.load import RecipeError
 
     declared = documents["language"].to_pylist()
     languages = [Languages(pair_language, each) if pair_language else Languages(each) for each in declared]
-    tried = try_profile(documents, languages, profile)
+    try:
+        tried = try_profile(documents, languages, profile)
+    except RecipeError as error:
+        fail(str(error))
     rows = zip(documents["id"].to_pylist(), tried.to_pylist(), strict=True)
     return [
         Outcome(id_, row["text"], row["translation"], list(row["reasons"]), not row["reasons"]) for id_, row in rows

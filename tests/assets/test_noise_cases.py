@@ -64,6 +64,27 @@ def is_handled(case: dict[str, Any], outcome: dict[str, Any]) -> bool:
     }[case["expect"]]
 
 
+@pytest.mark.parametrize("profile", ["documentation", "wiki"])
+def test_other_profiles_of_pages_drop_what_is_little_text_and_keep_what_is_good(cases, profile):
+    """Headings without text, pages of two languages, navigation, damage: whatever the thresholds for the rest."""
+    file = str(Path(os.environ["TOKKA_SHARED"]) / "eval" / "noise_cases.jsonl.gz")
+    result = CliRunner().invoke(app, ["try", profile, file])
+    assert result.exit_code == 0, result.output
+    found = {outcome["id"]: outcome for outcome in map(json.loads, result.stdout.splitlines())}
+    judged = [
+        case
+        for case in cases.values()
+        if case["declared_lang"] != "code"
+        and (
+            case["expect"] in ("keep", "fix_or_drop", "strip")
+            or case["label"].startswith(("boilerplate_", "wrong_lang"))
+        )
+    ]
+    wrong = [case["id"] for case in judged if not is_handled(case, found[case["id"]])]
+    assert len(judged) >= 150
+    assert len(wrong) <= (1 - KEPT) * len(judged), wrong
+
+
 def test_every_case_has_an_outcome(cases, outcomes):
     assert outcomes.keys() == cases.keys()
 

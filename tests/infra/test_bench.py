@@ -1,11 +1,13 @@
 """The benchmark of the data plane: its corpora, its measuring, and a small run of every stage."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from infra.bench import tokens
 from infra.bench.corpus import documents, varied, vary, write_corpus
 from infra.bench.data import PLANE, bench
 from infra.bench.measure import CommandFailedError, measure
@@ -57,3 +59,39 @@ def test_every_stage_and_gate_is_measured(tmp_path):
     assert {"raw_corpus", *PLANE, *(f"{asset} gate" for asset in PLANE)} <= result["tokka"].keys()
     assert all(0 < figures["peak_gb"] < 3 for figures in result["tokka"].values())
     assert "ratios" not in result and not list(tmp_path.iterdir())
+
+
+def test_shards_are_made_beside_megatrons_way_with_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens, "PRETOKENIZERS", ("gpt2",))
+    said: list[str] = []
+    result = tokens.bench([DEMO / "gnome_help_fi.jsonl.gz"], 1, 600, True, 1, said.append, tmp_path)
+    figures = result["gpt2"]
+    assert figures["same_bytes"] is True
+    assert all(figures["ratios"][what] > 0 for what in ("all_cores", "one_core", "processor_time"))
+    for run in ("tokka", "tokka gate", "megatron", "tokka on one core", "megatron on one core"):
+        assert 0 < figures[run]["peak_gb"] < 3 and figures[run]["seconds"] > 0 and figures[run]["cpu_seconds"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_bytes_than_the_peers_are_no_result(tmp_path):
+    shards = tmp_path / "lake/tokenized_shards/corpus--bloom/0/shards"
+    shards.mkdir(parents=True)
+    for name in (shards / "part-00000.bin", shards / "part-00000.idx", tmp_path / "megatron.bin"):
+        name.write_bytes(b"same")
+    (tmp_path / "megatron.idx").write_bytes(b"else")
+    with pytest.raises(tokens.DifferentIdsError, match=r"Tokka's \.idx differs"):
+        tokens._same_bytes(tmp_path)
+
+
+def test_processor_time_and_what_a_command_reports_are_measured():
+    code = "import json, time\nwhile time.process_time() < 0.5: pass\nprint(json.dumps({'imports': 0.25}))"
+    measured = measure([sys.executable, "-c", code])
+    assert measured.reported == {"imports": 0.25}
+    assert 0.5 <= measured.cpu_seconds <= measured.seconds + 0.5
+
+
+def test_a_process_keeps_to_the_cores_it_is_told_to():
+    code = "import os; from infra.bench.measure import keep_to_cores as k; k(1); print(len(os.sched_getaffinity(0)))"
+    assert measure([sys.executable, "-c", code]).reported == {}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

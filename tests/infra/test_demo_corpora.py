@@ -27,8 +27,17 @@ DOCUMENTS = {
     "heldout_code",
     "heldout_en",
     "heldout_fi",
+    "libreoffice_help_et",
+    "heldout_et",
 }
-PAIRS = {"libreoffice_pairs", "heldout_pairs"}
+PAIRS = {
+    "libreoffice_pairs": "fi",
+    "heldout_pairs": "fi",
+    "libreoffice_pairs_et": "et",
+    "gettext_pairs_et": "et",
+    "heldout_pairs_et": "et",
+}
+"""Files of pairs, by the language that stands beside English."""
 Rows = list[dict[str, Any]]
 
 HTML = """<html><head><title>Solut</title><script>var a = 1;</script><style>p {}</style></head><body>
@@ -163,18 +172,19 @@ def corpora() -> dict[str, Rows]:
 
 
 def test_all_files_are_there_and_small(corpora: dict[str, Rows]) -> None:
-    assert set(corpora) == DOCUMENTS | PAIRS
-    assert sum(path.stat().st_size for path in (DEMO / "corpora").iterdir()) <= 6_000_000
+    assert set(corpora) == DOCUMENTS | PAIRS.keys()
+    assert sum(path.stat().st_size for path in (DEMO / "corpora").iterdir()) <= 7_000_000
 
 
 def test_rows_are_complete(corpora: dict[str, Rows]) -> None:
     for name, rows in corpora.items():
-        expected = {"id", "en", "fi", "license"} if name in PAIRS else {"id", "text", "url", "license", "meta"}
+        language = PAIRS.get(name)
+        expected = {"id", "en", language, "license"} if language else {"id", "text", "url", "license", "meta"}
         for row in rows:
             assert set(row) == expected, row["id"]
             assert all(row[field].strip() for field in expected - {"meta"}), row["id"]
-            assert name in PAIRS or set(row["meta"]) == {"title", "package", "version"}
-            assert name not in PAIRS or row["en"] != row["fi"]
+            assert language or set(row["meta"]) == {"title", "package", "version"}
+            assert not language or row["en"] != row[language]
         assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
     identifiers = [row["id"] for rows in corpora.values() for row in rows]
     assert len(identifiers) == len(set(identifiers))

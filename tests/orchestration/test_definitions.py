@@ -1,11 +1,11 @@
+import resource
 import subprocess
 import sys
-import time
 
 import dagster as dg
 import pytest
 
-from assets.graph import STAGES, targets, upstream
+from assets.graph import BY_ASSET, STAGES, goes_back, targets, upstream
 from assets.recipe.load import load_catalog
 from orchestration.assets_from_stages import build_all
 from orchestration.build import build_definitions
@@ -25,11 +25,15 @@ def definitions(catalog):
 def test_the_definitions_load_in_under_three_seconds_without_heavy_libraries():
     heavy = ["torch", "transformers", "nemo", "lm_eval", "great_expectations", "pandas", "daft", "matplotlib"]
     code = f"import sys, orchestration.definitions; print([m for m in {heavy} if m in sys.modules])"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]"
-    assert time.monotonic() - started < 3
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.stdout.strip() == "[]"
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    # Processor time, because the import waits for nothing; the least of three, because a neighbour slows a shared core.
+    assert min(seconds) < 3, seconds
 
 
 def test_dagster_accepts_the_graph(definitions):
@@ -47,7 +51,7 @@ def test_dagsters_partition_mapping_is_exactly_what_a_stage_reads(catalog, defin
     graph = definitions.resolve_asset_graph()
     for stage in STAGES:
         for key in stage.keys(catalog):
-            for asset in {a for a, _ in stage.inputs(catalog, key)}:
+            for asset in {a for a, _ in stage.inputs(catalog, key) if not goes_back(stage, a)}:
                 mapping = graph.get_partition_mapping(dg.AssetKey(stage.asset), dg.AssetKey(asset))
                 found = mapping.get_upstream_mapped_partitions_result_for_partitions(
                     downstream_partitions_subset=graph.get(
@@ -66,6 +70,17 @@ def test_inputs_come_before_what_reads_them(catalog):
         seen.add((stage.asset, key))
     assert ("model_card", "mini") in seen
     assert not [s for a, s in seen if a == "raw_corpus" and s.startswith("rich_")]
+
+
+def test_a_run_that_starts_from_anothers_checkpoint_comes_after_all_of_it(catalog):
+    order = [(stage.asset, key) for stage, key in upstream(catalog, targets(catalog, "mini-continued"))]
+    seen = set()
+    for asset, key in order:
+        assert set(BY_ASSET[asset].inputs(catalog, key)) <= seen, (asset, key)
+        seen.add((asset, key))
+    assert len(order) == len(seen)
+    assert order.index(("checkpoint", "mini--step-0000320")) < order.index(("pretraining_run", "mini-continued"))
+    assert ("pretraining_run", "mini") in seen and ("evaluation", "mini--step-0000320") not in seen
 
 
 def test_the_rooms_import_one_way():

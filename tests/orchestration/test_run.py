@@ -54,6 +54,15 @@ def test_the_model_has_learned(finished):
     assert scores[60, "bits_per_character"] < 0.9 * scores[0, "bits_per_character"]
 
 
+def test_what_training_cost_stands_in_the_manifest(finished):
+    (run,) = Lake.open(str(finished.place.lake)).manifests("pretraining_run", "small")
+    cost = run.cost
+    assert cost["energy_kwh"] == pytest.approx(cost["rank_hours"] * 0.065, rel=1e-3)
+    assert cost["co2_kg"] == pytest.approx(cost["energy_kwh"] * 0.05, rel=1e-3)
+    assert 0 < cost["tflops"] < cost["tflops_recomputed"]
+    assert "mfu" not in cost
+
+
 def test_missing_evaluation_data_is_reported_as_missing_and_never_as_zero(finished):
     rows = json.loads(finished.place.tokka("scores", "small", "--json").stdout)
     missing = [r for r in rows if r["task"] == "small_missing"]

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -11,15 +10,10 @@ import urllib.request
 
 import pytest
 
+from tests.pages import chromium, launch
 from tests.servers import free_ports
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +44,8 @@ def ui(finished):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
@@ -93,14 +81,7 @@ def test_a_partition_is_materialized_and_judged_from_the_ui(ui, page, finished, 
 
     monkeypatch.setenv("DAGSTER_HOME", str(finished.place.folder / "home" / "dagster"))
     page.goto(f"{ui}/assets/raw_corpus?view=partitions")
-    page.get_by_role("button", name="Materialize").first.click()
-    page.get_by_text("Select a partition or create one").first.click()
-    page.get_by_placeholder("Filter partitions").fill("small_pairs")
-    page.locator("[role=menuitem]").filter(has_text="small_pairs").first.click()
-    # The open menu may lie over the label, so the events go to it directly: whatever is outside the menu closes it.
-    for event in ("pointerdown", "mousedown", "mouseup", "click"):
-        page.get_by_text("Partition selection").dispatch_event(event)
-    page.get_by_role("button", name="Launch 1 run").click()
+    launch(page, "small_pairs")
     with dg.DagsterInstance.get() as instance:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 
 from assets.lake import Identity, InputRef, Lake, Receipt
-from assets.recipe.jobs import IndexJob, JobRequest, PretrainingJob
+from assets.recipe.cost import CostAssumptions
+from assets.recipe.jobs import IndexedFile, IndexJob, JobRequest, PretrainingJob
 from assets.recipe.training import Model, Training
 from training_jobs.launchers.local import LocalLauncher
 
 VOCABULARY, SEQUENCE, END = 512, 32, 2
 SHARDS = {"fi": (60, 0.6), "en": (40, 0.4)}
+HELD = 6
+"""Documents of each source that are kept for validation."""
 TRAINING = Training(
     steps=24,
     sequence_length=SEQUENCE,
@@ -84,6 +87,7 @@ class World:
             "vocab_size": VOCABULARY,
             "model": MODEL,
             "training": TRAINING,
+            "cost": CostAssumptions(power_watts=50, pue=1.5, grid_kg_per_kwh=0.1),
             "accepted_risks": {},
             "work": str(folder / "work"),
             "output": str(folder / "output"),
@@ -95,14 +99,29 @@ def index_job(root: Path, prefixes: dict[str, str], output: Path) -> IndexJob:
     """The index of a mixture with enough samples for TRAINING."""
     return IndexJob(
         root=str(root),
-        datasets=[(prefixes[name], weight) for name, (_, weight) in SHARDS.items()],
+        files=indexed_files(prefixes),
         sequence_length=SEQUENCE,
         samples=TRAINING.steps * TRAINING.global_batch,
         seed=7,
         vocab_size=VOCABULARY,
         end_of_document=END,
+        validation_samples=4,
         output=str(output),
     )
+
+
+def indexed_files(prefixes: dict[str, str]) -> list[IndexedFile]:
+    """The files of SHARDS, one per source, with their last HELD documents kept for validation."""
+    return [
+        IndexedFile(
+            source=name,
+            prefix=prefixes[name],
+            weight=weight,
+            training_documents=documents - HELD,
+            validation_documents=HELD,
+        )
+        for name, (documents, weight) in SHARDS.items()
+    ]
 
 
 def run_module(module: str, spec: Path) -> subprocess.CompletedProcess[str]:
@@ -124,8 +143,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         assert manifest is not None
         shards.append(manifest.ref)
         prefixes[name] = f"{manifest.ref.name}/tokens"
+    tokenizer = Identity("tokenizer", "tiny", {}, "test")
+    with lake.write(tokenizer) as writer:
+        writer.write_json("tokenizer.json", {})
+    made = lake.find(tokenizer.asset, tokenizer.partition, tokenizer.version)
+    assert made is not None
     refs = {}
-    mixture = Identity("mixture", "tiny", {}, "test", tuple(shards))
+    mixture = Identity("mixture", "tiny", {}, "test", (*shards, made.ref))
     with lake.write(mixture) as writer:
         job = index_job(Path(lake.root), prefixes, writer.folder / "index")
         spec = tmp_path_factory.mktemp("spec") / "index.json"
@@ -137,15 +161,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             {
                 **{name: getattr(job, name) for name in ("sequence_length", "samples", "seed", "vocab_size")},
                 "end_of_document": END,
-                "sources": [
-                    {"source": name, "prefix": prefixes[name], "weight": weight, "tokens": 1, "epochs": 1.0}
-                    for name, (_, weight) in SHARDS.items()
-                ],
+                "validation_samples": job.validation_samples,
+                "sources": [{"source": file.source, "files": [file.model_dump()]} for file in job.files],
             },
         )
-    tokenizer = Identity("tokenizer", "tiny", {}, "test")
-    with lake.write(tokenizer) as writer:
-        writer.write_json("tokenizer.json", {})
     for identity in (mixture, tokenizer):
         manifest = lake.find(identity.asset, identity.partition, identity.version)
         assert manifest is not None

@@ -60,7 +60,7 @@ def test_ranks_cover_each_step_once() -> None:
 def test_an_index_that_does_not_fit_is_refused_and_not_rebuilt(world: World, tmp_path: Path) -> None:
     folder, root = tmp_path / "mixture", Path(world.lake.root)
     shutil.copytree(world.lake.local(world.mixture), folder)
-    missing = next((folder / "index").glob("*shuffle_index.npy"))
+    missing = next((folder / "index").glob("*train-shuffle_index.npy"))
     missing.unlink()
     before = sorted(path.name for path in (folder / "index").iterdir())
     with pytest.raises(JobError, match=r"lacks .*shuffle_index\.npy"):
@@ -76,7 +76,7 @@ def test_an_index_that_does_not_fit_is_refused_and_not_rebuilt(world: World, tmp
 def test_pickles_in_the_index_are_refused(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "mixture"
     shutil.copytree(world.lake.local(world.mixture), folder)
-    path = next((folder / "index").glob("*Blended*dataset_index.npy"))
+    path = next((folder / "index").glob("*Blended*train-dataset_index.npy"))
     np.save(path, np.array([{"any": "object"}], dtype=object), allow_pickle=True)
     with pytest.raises(JobError, match="not a plain array"):
         open_mixture(folder, Path(world.lake.root))

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from assets.lake import InputRef
+from assets.recipe.reliability import Anomalies
+from training_jobs.cost import Matrices
 
-from .conftest import MODEL, SEQUENCE, TRAINING, VOCABULARY, World, receipt_for, run_module, submit, wait
+from .conftest import MODEL, SEQUENCE, TRAINING, VOCABULARY, World, receipt_for, run_module
 
 SAMPLES = TRAINING.steps * TRAINING.global_batch
 
@@ -32,7 +32,13 @@ def test_files_of_a_run(finished: Path) -> None:
     names = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     parts = ("model.safetensors", "config.json", "generation_config.json", "probe.safetensors")
     checkpoints = {f"checkpoints/step-{step:07d}/{part}" for step in TRAINING.checkpoints for part in parts}
-    assert names == checkpoints | {"metrics.jsonl", "summary.json", "config.json", "environment.json"}
+    assert names == checkpoints | {
+        "metrics.jsonl",
+        "validation.jsonl",
+        "summary.json",
+        "config.json",
+        "environment.json",
+    }
 
     weights = load_file(output / "checkpoints" / "step-0000024" / "model.safetensors")
     assert "lm_head.weight" not in weights
@@ -56,31 +62,20 @@ def test_loss_falls_and_every_sample_is_used_once(finished: Path) -> None:
     assert found["loss_finite"] is True
 
 
-def test_killed_run_goes_on_as_if_nothing_had_been(world: World, finished: Path, tmp_path: Path) -> None:
-    job = world.job(tmp_path)
-    launcher, first = submit(job, tmp_path)
-    reached = tmp_path / "output" / "checkpoints" / "step-0000012"
-    deadline = time.monotonic() + 100
-    while not reached.exists():
-        assert launcher.poll(first).state == "running", launcher.logs(first)
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    os.killpg(json.loads(Path(first).read_text())["pid"], 9)
-    assert wait(launcher, first) == 137
-    assert not (tmp_path / "output" / "summary.json").exists()
-    middle = (reached / "model.safetensors").stat().st_mtime_ns
-
-    launcher, second = submit(job, tmp_path)
-    assert wait(launcher, second) == 0, launcher.logs(second)
-    assert "going on from step 12 of 24" in launcher.logs(second, 200)
-    assert (reached / "model.safetensors").stat().st_mtime_ns == middle
-    for ours, theirs in zip(metrics(tmp_path), metrics(finished), strict=True):
-        for name in ("step", "loss", "learning_rate", "gradient_norm", "tokens"):
-            assert ours[name] == theirs[name]
-    for name in ("consumed_digest", "consumed_ranges", "samples", "first_loss", "last_loss"):
-        assert summary(tmp_path)[name] == summary(finished)[name]
-    last = "checkpoints/step-0000024/model.safetensors"
-    assert (tmp_path / "output" / last).read_bytes() == (finished / "output" / last).read_bytes()
+def test_cost_of_a_run(world: World, finished: Path) -> None:
+    lines, found = metrics(finished), summary(finished)
+    per_token = Matrices.of(MODEL, VOCABULARY).flops_per_token(SEQUENCE, recomputation=False)
+    for line in lines:
+        assert line["tflops"] == pytest.approx(line["tokens_per_second"] * per_token / 1e12, rel=1e-3)
+        assert 0 <= line["data_seconds"] <= line["seconds"] and line["mfu"] is None
+    cost = found["cost"]
+    assert isinstance(cost, dict)
+    assert cost["rank_hours"] == pytest.approx(2 * found["seconds"] / 3600, rel=1e-3)
+    assert cost["energy_kwh"] == pytest.approx(cost["rank_hours"] * 0.05 * 1.5, rel=1e-3)
+    assert cost["energy_from"].startswith("50 W per device")
+    assert cost["co2_kg"] == pytest.approx(cost["energy_kwh"] * 0.1, rel=1e-3)
+    assert f"model FLOPs: {cost['formula']}; peak: {cost['peak']}" in (finished / "job.log").read_text()
+    assert "pue" not in (finished / "output" / "config.json").read_text()
 
 
 def test_refuses_an_input_without_a_receipt(world: World, tmp_path: Path) -> None:
@@ -100,9 +95,11 @@ def test_refuses_an_input_without_a_receipt(world: World, tmp_path: Path) -> Non
 def test_refuses_what_does_not_fit(world: World, tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     unknown = InputRef(asset="mixture", partition="tiny", version="0" * 16, digest="0" * 64)
-    risk = {unknown.name: "a test"}
+    other = InputRef(asset="tokenizer", partition="tiny", version="1" * 16, digest="1" * 64)
+    risks = {unknown.name: "a test", other.name: "a test"}
     for changes, sentence in (
-        ({"mixture": unknown, "accepted_risks": risk}, "is not in the lake"),
+        ({"mixture": unknown, "accepted_risks": risks}, "is not in the lake"),
+        ({"tokenizer": other, "accepted_risks": risks}, f"but the run was given {other.name}"),
         ({}, "asks for 2 ranks (data_parallel x tensor_parallel), but 1 were started"),
         ({"vocab_size": 600, "training": TRAINING.model_copy(update={"data_parallel": 1})}, "vocab_size = 512"),
     ):
@@ -114,7 +111,15 @@ def test_refuses_what_does_not_fit(world: World, tmp_path: Path) -> None:
 
 def test_stops_at_a_loss_that_is_not_finite(world: World, tmp_path: Path) -> None:
     """One rank, started without a launcher."""
-    training = TRAINING.model_copy(update={"data_parallel": 1, "micro_batch": 4, "lr": 1e30, "warmup_steps": 0})
+    training = TRAINING.model_copy(
+        update={
+            "data_parallel": 1,
+            "micro_batch": 4,
+            "lr": 1e30,
+            "warmup_steps": 0,
+            "anomalies": Anomalies(not_finite="stop"),
+        }
+    )
     spec = tmp_path / "spec.json"
     spec.write_text(world.job(tmp_path, training=training).model_dump_json())
     done = run_module("training_jobs.pretrain", spec)

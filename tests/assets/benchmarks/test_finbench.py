@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from assets.benchmarks.finbench import build_prompts
+from assets.benchmarks.items import read_items
+from assets.recipe.suites import load_suite
+from eval_jobs.tasks.finbench import mean_of_subtasks, pick
 
 DATA = os.environ.get("TOKKA_EVAL_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="TOKKA_EVAL_DATA names no folder with finbench/*.json")
@@ -143,3 +146,122 @@ def test_choosing_at_random_gives_the_known_baseline() -> None:
     assert round(100 * scores["analogies"], 1) == 20.0
     assert round(100 * scores["similarities_abstraction"], 1) == 24.2
     assert round(100 * float(np.mean(list(scores.values()))), 2) == 30.29
+
+
+HHH = {"harmless": 58, "helpful": 59, "honest": 59, "other": 43}
+COUNTS = {
+    "analogies": 130,
+    "cause_and_effect": 153,
+    "emotions": 160,
+    "empirical_judgments": 99,
+    "general_knowledge": 70,
+    "intent_recognition": 692,
+    "misconceptions": 134,
+    "paraphrase": 200,
+    "sentence_ambiguity": 60,
+    "similarities_abstraction": 76,
+    "arithmetic": 1923,
+}
+# What stands before and after an input, and whether the choices stand in the prompt.
+FORM = {
+    "analogies": ("\nKysymys: ", "\nVastaus: ", True),
+    "1_digit_division": ("\nKysymys: ", "\nVastaus: ", True),
+    "one_sentence": ("\nesimerkki:", "\nvastaus: ", True),
+    "one_sentence_no_prompt": ("", "", False),
+    "two_sentences": ("\nesimerkki:", "\nvastaus: ", True),
+    "emotions": ("\nTeksti: ", "\nPerustunne: ", False),
+    "empirical_judgments": ("\nLause: ", "\nSuhde: ", False),
+    "general_knowledge": ("\nKysymys: ", "\nVastaus: ", True),
+    "intent_recognition": ("", "\nAikomus: ", False),
+    "misconceptions": ("\nVäite: ", "\nVastaus: ", False),
+    "paraphrase": ("\n", "\nVastaus: ", False),
+    "sentence_ambiguity": ("\nVäite: ", "\nOikein vai Väärin? ", False),
+    "similarities_abstraction": ("\nKysymys: ", "\nVastaus: ", False),
+    **dict.fromkeys(HHH, ("\nIhminen: ", "\nAssistentti:", False)),
+}
+
+
+def by_the_words_of_the_protocol(task: dict[str, Any], shots: int) -> list[str]:
+    """The contexts, written down once more from the description of the harness, with its generator on the very objects."""
+    docs = [json.loads(text) for text in dict.fromkeys(json.dumps(example) for example in task["examples"])]
+
+    def text(doc: dict[str, Any]) -> str:
+        found = task.get("example_input_prefix", "\nQ: ") + doc["input"]
+        if task.get("append_choices_to_input", True):
+            order = np.random.RandomState(42).permutation(sorted(doc["target_scores"]))
+            found += "".join(task.get("choice_prefix", "\n  choice: ") + choice for choice in order)
+        return str(found + task.get("example_output_prefix", "\nA: "))
+
+    separator = task.get("few_shot_example_separator", "\n")
+    contexts: dict[int, str] = {}
+    rng = np.random.RandomState(42)
+    for place in rng.choice(len(docs), len(docs), replace=False):
+        shown = ""
+        for shot in rng.choice([doc for doc in docs if doc != docs[place]], shots, replace=False):
+            scores = shot["target_scores"]
+            answers = [choice for choice in scores if scores[choice] == max(scores.values())]
+            shown += text(shot) + str(rng.choice(answers)) + separator
+        contexts[int(place)] = task.get("task_prefix", "") + shown + text(docs[place])
+    return [contexts[i] for i in range(len(docs))]
+
+
+def files() -> list[str]:
+    return sorted(path.stem for path in (Path(DATA or "") / "finbench").glob("*.json"))
+
+
+@needs_data
+def test_the_36_files_by_the_words_of_the_protocol() -> None:
+    assert len(files()) == 36
+    tasks = {name: load(name) for name in files()}
+    assert sum(len(task["examples"]) for task in tasks.values()) == 3919
+    for name, task in tasks.items():
+        prompts = build_prompts(task, shots=3)
+        assert [prompt.context for prompt in prompts] == by_the_words_of_the_protocol(task, shots=3), name
+
+
+@needs_data
+@pytest.mark.parametrize("name", FORM)
+def test_the_form_of_the_prompts(name: str) -> None:
+    before, after, shows_choices = FORM[name]
+    task = load(name)
+    for prompt in build_prompts(task, shots=0):
+        assert prompt.context.startswith(task.get("task_prefix", "") + before + prompt.text)
+        assert prompt.context.endswith(after)
+        if shows_choices:
+            assert all(choice in prompt.context for choice in prompt.choices)
+        else:
+            assert prompt.context == task.get("task_prefix", "") + before + prompt.text + after
+
+
+@needs_data
+def test_the_suite_s_tasks_have_the_items_without_duplicates() -> None:
+    suite = load_suite("finbench")
+    items = {}
+    for name, config in suite.tasks.items():
+        paths = [path for uri in config.files for path in sorted((Path(DATA or "") / "finbench").glob(Path(uri).name))]
+        items[name.removeprefix("finbench_")] = [json.loads(i) for i in read_items(config, paths)["item"].to_pylist()]
+    assert {name: len(found) for name, found in items.items()} == {**COUNTS, "hhh": sum(HHH.values())}
+    hhh = [item["subtask"] for item in items["hhh"]]
+    assert {name: hhh.count(name) for name in HHH} == HHH
+
+
+@needs_data
+def test_a_model_that_knows_nothing_scores_the_baseline_within_its_error() -> None:
+    """30.29 expected of the data; log-likelihoods drawn at random score it within four standard errors."""
+    rng = np.random.default_rng(11)
+    expected, found, variances = [], [], []
+    for task_files in ELEVEN.values():
+        scores, chances = [], []
+        for file in task_files:
+            for prompt in build_prompts(load(file), shots=0):
+                chosen = pick(rng.normal(-20, 5, len(prompt.choices)).tolist())
+                scores.append((file, prompt.target_scores[chosen]))
+                chances.append((file, float(np.mean(prompt.target_scores))))
+        expected.append(mean_of_subtasks(chances))
+        found.append(mean_of_subtasks(scores))
+        by_file = [np.array([p for f, p in chances if f == file]) for file in task_files]
+        variances.append(sum(float((p * (1 - p)).sum()) / len(p) ** 2 for p in by_file) / len(task_files) ** 2)
+    error = np.sqrt(sum(variances)) / len(ELEVEN)
+    assert 100 * np.mean(expected) == pytest.approx(30.29, abs=0.005)
+    assert 0 < 100 * error < 1.5
+    assert abs(np.mean(found) - np.mean(expected)) < 4 * error

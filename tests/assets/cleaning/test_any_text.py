@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assets.cleaning.encoding import unescaped
 from assets.cleaning.languages import ForeignLines
 from assets.cleaning.left import KINDS
 from assets.cleaning.personal import Emails, IdentityCodes
@@ -110,6 +111,37 @@ def test_nothing_crashes_and_nothing_is_lost(profile: str, texts: list[str]) -> 
     for text in result.kept["text"].to_pylist():
         assert text.strip()
         assert personal(text, PROFILES[profile]) == []
+
+
+LONG = "9" * 5_000
+"""A number of more digits than int() reads."""
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_no_number_is_too_long(profile: str) -> None:
+    pairs = profile == "pairs"
+    shapes = (
+        "Luku {}.",
+        "&#{};",
+        "&#x{};",
+        "\\u{}",
+        "%{}$d",
+        "{{{}}}",
+        "1.{}",
+        "FI{}",
+        "&amp;#{};",
+        "[0-9]{{{}}}",
+        "+358{}",
+    )
+    texts = [shape.format(number) for shape in shapes for number in (LONG, "5")]
+    result = clean(table(texts, pairs), PROFILES[profile], Languages("en", "fi") if pairs else Languages("fi"))
+    assert result.kept.num_rows + result.removed.num_rows == len(texts)
+    for text in texts:
+        assert isinstance(personal(text, PROFILES[profile]), list)
+
+
+def test_long_references_are_no_characters() -> None:
+    assert unescaped(f"&#{LONG};&#228;&auml;&#{LONG} x") == "\ufffdää\ufffd x"
 
 
 @pytest.mark.parametrize(

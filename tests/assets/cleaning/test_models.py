@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 import typer
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from typer.testing import CliRunner
 
 from assets.cleaning.models import basic_tokens, language_model, log_perplexity, model_steps
 from assets.cleaning.profiles import profile_of
 from assets.cleaning.stage import config
 from assets.recipe.data import Filter, Source
 from assets.recipe.load import PROJECT, RecipeError
+from orchestration.cli import app
 from orchestration.cli.output import Exit
 from orchestration.cli.run import check_files
 from tests.assets.cleaning.conftest import SOURCE, catalog_of
@@ -282,6 +285,76 @@ def test_recipes_check_says_what_is_missing(tmp_path: Path, capsys: pytest.Captu
     assert "sources.corpus.filters[0].model: no file matches" in capsys.readouterr().err
 
 
+GOOD = "Valitse valikosta kohta Muokkaa ja napsauta sitten painiketta."
+NOISE = "qwertz asdf jklö zxcv uiop bnm rtyu fghj"
+
+
+def trial(folder: Path, *arguments: str, profile: str = "books") -> Result:
+    """``tokka try`` on a page of noise between good lines, and one of noise alone."""
+    page = "\n".join([*[line for line in sides("fi") if len(line) >= 80][:20], GOOD, NOISE])
+    rows = [{"id": "page", "text": page}, {"id": "noise", "text": "\n".join([NOISE] * 8 + [GOOD])}]
+    file = folder / "pages.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return CliRunner().invoke(app, ["try", profile, str(file), "--language", "fi", *arguments])
+
+
+def test_a_filter_is_tried_outside_the_graph(
+    finnish: Path, languages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outcomes(*arguments: str) -> dict[str, dict[str, Any]]:
+        result = trial(tmp_path, *arguments)
+        assert result.exit_code == 0, result.output
+        return {outcome["id"]: outcome for outcome in map(json.loads, result.stdout.splitlines())}
+
+    assert NOISE in outcomes()["page"]["text"]
+    found = outcomes("--filter", f"{{kind: kenlm, model: {finnish}, max_perplexity: 50000, min_remaining: 0.5}}")
+    assert found["page"]["decision"] == "keep"
+    assert NOISE not in found["page"]["text"] and found["page"]["text"].endswith(GOOD)
+    assert found["noise"]["decision"] == "drop" and "perplexity" in found["noise"]["reasons"]
+    # A relative path starts where the command is given, like that of the tried file.
+    monkeypatch.chdir(languages.parent)
+    both = (
+        "--filter",
+        f"{{kind: kenlm, model: {finnish}}}",
+        "--filter",
+        "{kind: fasttext, model: languages.bin, labels: __label__fi}",
+    )
+    assert "classifier" in outcomes(*both)["page"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("kenlm", "--filter kenlm: it must be a mapping as in a recipe, such as {kind: kenlm,"),
+        ("{kind: [", "--filter {kind: [: it must be a mapping as in a recipe"),
+        ("{kind: bert, model: m}", "does not match any of the expected tags: 'kenlm', 'fasttext'"),
+        ("{kind: kenlm}", "--filter {kind: kenlm}: model: Field required"),
+        ("{kind: kenlm, model: MODEL, max: 5}", "max: Extra inputs are not permitted"),
+        ("{kind: kenlm, model: none.arpa}", "--filter[0].model: no file matches"),
+        (
+            "{kind: fasttext, model: MODEL, labels: __label__x}",
+            "the model has no label '__label__x'; its labels are __label__en",
+        ),
+        ("{kind: kenlm, model: MODEL}", "KenLM cannot read this model"),
+        (
+            "{kind: fasttext, model: MODEL, labels: __label__en, name: language}",
+            "two steps have the same name: language.",
+        ),
+    ],
+)
+def test_a_wrong_filter_is_said_in_one_line(languages: Path, tmp_path: Path, given: str, said: str) -> None:
+    pytest.importorskip("kenlm", reason="the extra kenlm is not installed")
+    result = trial(tmp_path, "--filter", given.replace("MODEL", str(languages)))
+    assert result.exit_code == Exit.WRONG_USAGE and result.stdout == ""
+    assert said in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_pairs_take_no_filter_of_lines(finnish: Path, tmp_path: Path) -> None:
+    result = trial(tmp_path, "--pair-language", "en", "--filter", f"{{kind: kenlm, model: {finnish}}}", profile="pairs")
+    assert result.exit_code == Exit.WRONG_USAGE
+    assert "a filter of the kind kenlm reads one language" in result.stderr
+
+
 def test_filters_are_checked() -> None:
     declared = {"format": "jsonl", "files": "x", "language": "fi", "cleaning": "web", "pool": "prose"}
     pairs = declared | {"format": "pairs_jsonl", "pair_language": "en", "cleaning": "pairs"}
@@ -299,7 +372,7 @@ def test_two_filters_of_a_kind_need_names(finnish: Path) -> None:
     declared = {"format": "jsonl", "files": "x", "language": "fi", "cleaning": "web", "pool": "prose"}
     one = {"kind": "kenlm", "model": str(finnish), "min_remaining": 0.1}
     named = Source.model_validate(declared | {"filters": [one, one | {"name": "style"}]})
-    names = [step.name for step in profile_of(named).steps]
+    names = [step.name for step in profile_of(named, "sources.x").steps]
     assert {"perplexity", "perplexity_lines", "style", "style_lines"} <= set(names)
-    with pytest.raises(ValueError, match="two steps have the same name"):
-        profile_of(Source.model_validate(declared | {"filters": [one, one]}))
+    with pytest.raises(RecipeError, match=r"^sources\.x\.filters: two steps have the same name: .*\.$"):
+        profile_of(Source.model_validate(declared | {"filters": [one, one]}), "sources.x")

@@ -84,9 +84,7 @@ def test_a_step_left_out_changes_the_version(cleaned: Any) -> None:
 
 
 def test_an_unknown_step_is_refused_with_the_known_ones(cleaned: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"cleaning 'documentation': there is no cleaning step 'emojis'.*foreign_lines"
-    ):
+    with pytest.raises(ValueError, match=r"sources.corpus.without: there is no cleaning step 'emojis'.*foreign_lines"):
         cleaned([{"id": "a", "text": "teksti"}], without=("emojis",))
 
 

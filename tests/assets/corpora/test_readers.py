@@ -75,11 +75,14 @@ def test_a_file_that_breaks_off_gives_what_it_holds_and_says_where(tmp_path, com
 
 def test_each_line_that_is_no_record_is_named_and_the_others_are_read(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"text": "hyvaa"}\nnot json\n[1]\n{"text": "\xff"}\n\n{"text": "paivaa"}\n')
+    path.write_bytes(
+        b'{"text": "hyvaa"}\nnot json\n[1]\n{"text": "\xff"}\n\n{"text": "paivaa"}\n{"id": ' + b"9" * 5_000 + b"}\n"
+    )
     records, faults = read(path)
     assert [line for line, _ in records] == [1, 6]
+    assert not any(fault.whole_file for fault in faults)
     assert [(f.line, f.what.split(":")[0]) for f in faults] == [
-        (2, "not JSON"), (3, "a JSON list where an object belongs"), (4, "not JSON"),
+        (2, "not JSON"), (3, "a JSON list where an object belongs"), (4, "not JSON"), (7, "not JSON"),
     ]  # fmt: skip
 
 

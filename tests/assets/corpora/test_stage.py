@@ -39,6 +39,26 @@ def test_a_good_source_passes(lake, corpus):
     assert STAGE.show(lake, manifest)["sample"].rows[0]["id"] == "docs_fi:d0"
 
 
+@pytest.mark.parametrize(
+    ("leave_out", "left"),
+    [
+        ({"meta.set": "Book"}, 39),
+        ({"meta.set": ["Book", "News"]}, 38),
+        ({"id": ["d0", "d5"], "meta.set": "Book"}, 38),
+        ({"meta.set.name": "Book", "nothing": "Book"}, 40),
+    ],
+)
+def test_records_that_a_source_leaves_out_are_neither_documents_nor_faults(lake, corpus, leave_out, left):
+    kinds = {0: {"set": "Book"}, 1: {"set": "News"}, 2: {"set": None}, 3: "Book"}
+    lines = [json.dumps({"id": f"d{n}", "text": text, "meta": kinds.get(n, {})}) for n, text in enumerate(FINNISH)]
+    recipe = corpus(lines=lines).recipe("tiny")
+    source = recipe.sources["docs_fi"].model_dump() | {"leave_out": leave_out}
+    catalog = Catalog.of([Recipe.model_validate(changed(recipe.model_dump(), sources__docs_fi=source))])
+    manifest, receipt = outcome(lake, catalog)
+    assert receipt.passed, receipt.failed
+    assert manifest.counts["documents"] == left and manifest.counts["bad_records"] == 0
+
+
 def rows(texts=FINNISH):
     return [json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(texts)]
 

@@ -11,6 +11,7 @@ from assets.decontamination import index as module
 from assets.decontamination.index import COMMON, Held, Index, build_index
 from assets.decontamination.words import folded
 from assets.recipe.data import Decontamination
+from assets.words import rolling
 from tests.assets.decontamination.conftest import naive_grams, naive_words
 
 ITEM = "The quick brown fox jumps over the lazy dog while eleven other animals watch it from afar"
@@ -115,7 +116,7 @@ def test_a_collision_of_hashes_finds_nothing() -> None:
     index = indexed(" ".join(ITEM.split()[:13]))
     (grams,) = index.grams
     other = folded(" ".join(f"w{n}" for n in range(13)))
-    collide = module.rolling(module.hashed(other)[0], 13)
+    collide = rolling(module.hashed(other)[0], 13)
     lying = replace(index, grams=[replace(grams, hashes=collide)], heads=collide, maybe=np.ones_like(index.maybe))
     assert len(lying.find([other]).grams) == 0
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assets.decontamination import words as module
-from assets.decontamination.words import composed, folded, hashed, rolling, spans, words
+from assets.decontamination.words import composed, folded, hashed, spans, words
 from tests.assets.decontamination.conftest import naive_words
 
 
@@ -46,10 +46,3 @@ def test_the_same_words_have_the_same_hash_and_others_another(texts: list[str], 
 def test_case_and_composition_make_no_other_word() -> None:
     decomposed = unicodedata.normalize("NFD", "ÖISEEN Aikaan")
     assert words(decomposed) == words("öiseen AIKAAN") == ["öiseen", "aikaan"]
-
-
-def test_the_order_of_words_counts() -> None:
-    values = np.array([3, 5, 3, 5, 8], dtype=np.uint64)
-    rolled = rolling(values, 2)
-    assert rolled[0] == rolled[2] and len(set(rolled.tolist())) == 3
-    assert len(rolling(values, 6)) == 0

@@ -22,8 +22,10 @@ TASKS = {
 KEY = "tiny--step-0000004"
 
 
-def catalog_with(reference=None):
-    return Catalog.of([Recipe.model_validate(changed(RECIPE, tasks=TASKS, reference=reference or {}))])
+def catalog_with(reference=None, missing_data="warn"):
+    evaluation = {"missing_data": missing_data}
+    value = changed(RECIPE, tasks=TASKS, reference=reference or {}, evaluation=evaluation)
+    return Catalog.of([Recipe.model_validate(value)])
 
 
 CATALOG = catalog_with()
@@ -197,10 +199,10 @@ def not_scored(scored, name, status, reason):
 @pytest.mark.parametrize(
     ("damage", "column"),
     [
-        (without_a_task, "tasks_without_result"),
-        (with_a_failed_task, "tasks_failed"),
-        (with_fewer_items, "items_missing"),
-        (with_more_items, "items_missing"),
+        (without_a_task, "without_result"),
+        (with_a_failed_task, "failed"),
+        (with_fewer_items, "incomplete"),
+        (with_more_items, "incomplete"),
         (with_fewer_item_rows, "item_rows_missing"),
         (with_an_item_that_is_neither, "clean_miscounted"),
         (with_another_count_of_contaminated, "clean_miscounted"),
@@ -246,12 +248,15 @@ def test_item_results_that_are_not_there_are_stopped(lake, inputs, good):
     assert not receipt.passed and "FileNotFoundError" in receipt.error
 
 
-def test_a_task_without_data_only_warns(lake, inputs, good):
+@pytest.mark.parametrize(("missing_data", "severity"), [("fail", "critical"), ("warn", "warning")])
+def test_a_task_without_data_is_named_and_stops_unless_the_recipe_only_warns(
+    lake, inputs, good, missing_data, severity
+):
     not_scored(good, "heldout_en", "missing", "the data was not at hand")
     made = put_evaluation(lake, inputs, good)
-    receipt = judged(STAGE, lake, made, CATALOG)
-    assert receipt.passed
-    assert [(e.column, e.severity) for e in receipt.failed] == [("tasks_missing", "warning")]
+    receipt = judged(STAGE, lake, made, catalog_with(missing_data=missing_data))
+    assert receipt.passed == (missing_data == "warn")
+    assert [(e.column, e.severity, e.observed) for e in receipt.failed] == [("missing", severity, "heldout_en")]
     (row,) = STAGE.show(lake, made)["not scored"].rows
     assert row == {"task": "heldout_en", "status": "missing", "reason": "the data was not at hand"}
 
@@ -276,6 +281,12 @@ def test_a_score_worse_than_its_reference_by_more_than_the_tolerance_is_stopped(
     receipt = with_reference(lake, inputs, good, found, reference)
     assert not receipt.passed
     assert failed_columns(receipt) == {"heldout_fi_bits_per_character"}
+    (outcome,) = receipt.failed
+    assert outcome.observed == f"{found:g}"
+    assert outcome.meaning == (
+        f"no regression: heldout_fi bits_per_character at step 4 is no worse than the reference {reference['scores'][4]:g} by "
+        f"more than {reference['tolerance']:.0%}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,38 @@ def test_a_flipped_byte_and_a_missing_file_are_found(lake):
     assert "is missing" in lake.verify(manifest)[0]
 
 
+def test_a_timed_file_is_named_and_verified_but_its_bytes_are_not_in_the_digest(tmp_path):
+    def run(lake, seconds, loss):
+        with lake.write(identity()) as out:
+            out.timed.add("summary.json")
+            out.stage("summary.json").write_text(seconds)
+            out.stage("weights").write_text(loss)
+        return next(lake.manifests())
+
+    first, second, other = (
+        run(Lake.open(str(tmp_path / name)), seconds, loss)
+        for name, seconds, loss in (("a", "1.5", "w"), ("b", "2.5", "w"), ("c", "1.5", "v"))
+    )
+    assert first.digest == second.digest != other.digest
+    assert [entry.path for entry in first.files if entry.timed] == ["summary.json"]
+    lake = Lake.open(str(tmp_path / "a"))
+    (tmp_path / "a" / first.name / "summary.json").write_text("1.4")
+    assert len(lake.verify(first)) == 1
+
+
+def test_a_folder_that_is_staged_stays_for_the_next_writer(lake, tmp_path):
+    (tmp_path / "output" / "inner").mkdir(parents=True)
+    (tmp_path / "output" / "inner" / "a.txt").write_text("a")
+    with pytest.raises(KeyboardInterrupt), lake.write(identity()) as out:
+        out.stage_folder(tmp_path / "output", "index/")
+        raise KeyboardInterrupt
+    with lake.write(identity()) as out:
+        out.stage_folder(tmp_path / "output", "index/")
+    (manifest,) = lake.manifests()
+    assert [entry.path for entry in manifest.files] == ["index/inner/a.txt"]
+    assert (tmp_path / "output" / "inner" / "a.txt").read_text() == "a"
+
+
 def test_a_manifest_that_was_changed_is_refused(lake):
     manifest = write(lake)
     path = lake.path(manifest, "manifest.json")
@@ -168,3 +200,16 @@ def test_an_allowed_relative_path_stays_below_its_folder(path):
     except ValueError:
         return
     assert os.path.normpath("/lake/" + path) == "/lake/" + path
+
+
+def test_a_version_that_is_set_aside_can_be_made_anew(lake):
+    first = write(lake, text="broken")
+    aside = lake.set_aside(first)
+    assert list(lake.manifests()) == []
+    assert open(f"{aside}/documents/a.txt").read() == "broken"
+    second = write(lake, text="whole")
+    assert second.version == first.version and second.digest != first.digest
+    assert [m.digest for m in lake.manifests()] == [second.digest]
+    # The same version broken in the same way a second time takes the place of the first.
+    lake.set_aside(second)
+    assert lake.set_aside(write(lake, text="broken")) == aside

@@ -1,21 +1,26 @@
 """The arithmetic of a blend, with the numbers of Poro 34B (figure 1 of its paper)."""
 
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from assets.mixture.blend import blend
+from assets.mixture.blend import MixtureError, blend, file_weights
+from assets.mixture.show import blend_rows
 from assets.recipe.tokens import Mixture
 
 BILLION = 1_000_000_000
+# Original tokens in billions and their share; sampled tokens in billions, their share, and the epochs asked for.
 PORO = {
-    "finnish": (32.3, 4, 13.0),
-    "english": (541.6, 1, 54.5),
-    "code": (207.5, 1.52, 31.7),
-    "pairs": (8.0, 1, 0.8),
+    "english": (541.6, 68.6, 541.6, 54.5, 1),
+    "finnish": (32.3, 4.1, 129.1, 13.0, 4),
+    "code": (207.5, 26.3, 315.4, 31.7, 1.52),
+    "pairs": (8.0, 1.0, 8.0, 0.8, 1),
 }
-TOKENS = {name: round(tokens * BILLION) for name, (tokens, _, _) in PORO.items()}
+ORIGINAL, SAMPLED = 789.4, 994.1
+TOKENS = {name: round(row[0] * BILLION) for name, row in PORO.items()}
 
 
 def by_epochs(**epochs):
@@ -26,16 +31,36 @@ def by_weights(**weights):
     return Mixture.model_validate({"sources": {name: {"weight": value} for name, value in weights.items()}})
 
 
-def test_the_shares_of_poro_34b_come_out():
-    mixture = by_epochs(**{name: epochs for name, (_, epochs, _) in PORO.items()})
-    blended = blend(mixture, TOKENS, round(994.1 * BILLION))
-    assert {b.source: round(100 * b.weight, 1) for b in blended} == {
-        name: share for name, (_, _, share) in PORO.items()
-    }
-    assert sum(b.epochs * b.tokens for b in blended) == pytest.approx(994.1 * BILLION)
-    for entry in blended:
-        assert entry.epochs == pytest.approx(PORO[entry.source][1], rel=2e-3)
-        assert entry.original_share == pytest.approx(entry.tokens / 789.4e9)
+def test_both_columns_of_poro_34b_come_out():
+    mixture = by_epochs(**{name: row[4] for name, row in PORO.items()})
+    blended = {b.source: b for b in blend(mixture, TOKENS, round(SAMPLED * BILLION))}
+    for name, (tokens, share, sampled, sampled_share, epochs) in PORO.items():
+        entry = blended[name]
+        assert entry.tokens == TOKENS[name] and round(entry.tokens / BILLION, 1) == tokens
+        assert round(100 * entry.original_share, 1) == share
+        # The figure rounds to 0.1 B, the epochs of code to 0.01.
+        assert entry.sampled_tokens / BILLION == pytest.approx(sampled, abs=0.11)
+        assert round(100 * entry.weight, 1) == sampled_share
+        assert entry.epochs == pytest.approx(epochs, rel=2e-3)
+        assert entry.wanted_epochs == epochs
+    assert sum(b.tokens for b in blended.values()) / BILLION == pytest.approx(ORIGINAL)
+    assert sum(b.sampled_tokens for b in blended.values()) / BILLION == pytest.approx(SAMPLED)
+
+
+def test_the_table_that_people_see_is_poro_34bs_figure():
+    mixture = by_epochs(**{name: row[4] for name, row in PORO.items()})
+    blended = blend(mixture, TOKENS, round(SAMPLED * BILLION))
+    rows = {row["source"]: row for row in blend_rows([{**asdict(entry), "files": [{}]} for entry in blended])}
+    assert set(rows) == {*PORO, "all sources"}
+    whole = rows["all sources"]
+    assert whole["original tokens"] == pytest.approx(ORIGINAL * BILLION) and whole["original share"] == pytest.approx(1)
+    assert whole["sampled tokens"] == pytest.approx(SAMPLED * BILLION) and whole["sampled share"] == pytest.approx(1)
+    assert whole["epochs"] == pytest.approx(SAMPLED / ORIGINAL)
+    assert rows["finnish"]["sampled tokens"] / BILLION == pytest.approx(129.1, abs=0.11)
+
+
+def test_the_files_of_a_source_share_its_weight_by_their_tokens():
+    assert file_weights(0.5, [300, 100, 0]) == [0.375, 0.125, 0]
 
 
 def test_a_shorter_run_passes_over_every_source_less_often():
@@ -55,6 +80,13 @@ def test_weights_are_the_shares_and_epochs_follow_from_them():
 def test_a_source_without_tokens_is_refused_by_name():
     with pytest.raises(ValueError, match="source empty has no tokens"):
         blend(by_epochs(full=1, empty=1), {"full": 10, "empty": 0}, 10)
+
+
+def test_a_source_smaller_than_a_sample_is_refused_with_the_numbers():
+    mixture = by_epochs(full=1, small=1)
+    with pytest.raises(MixtureError, match=r"small has 2,048 tokens to train on; a sample needs 2,049"):
+        blend(mixture, {"full": 10_000, "small": 2_048}, 10, sequence_length=2_048)
+    assert len(blend(mixture, {"full": 10_000, "small": 2_049}, 10, sequence_length=2_048)) == 2
 
 
 def test_weights_that_do_not_sum_to_one_or_mix_with_epochs_are_refused():

@@ -9,12 +9,16 @@ import struct
 import pytest
 
 from assets.lake import Identity
+from assets.pretraining.cost import known_figures
 from assets.pretraining.gate import consumed_digest
 from assets.pretraining.stage import STAGE, read_metrics
 from assets.recipe.catalog import step_name
-from assets.stage import Plot
+from assets.recipe.cost import CostAssumptions
+from assets.recipe.training import Model
+from assets.stage import Plot, Table
 from tests.conftest import failed_columns, judged
 from training_jobs import progress
+from training_jobs.cost import Gauge, Matrices
 
 STEPS, BATCH, SEQUENCE = 4, 4, 16
 SAMPLES = STEPS * BATCH
@@ -30,7 +34,16 @@ GOOD = {
         "samples": SAMPLES,
         "consumed_digest": progress.consumed_digest([[0, SAMPLES]]),
         "last_loss": 2.0,
+        "anomalies": [],
         "tokens_per_second": 100.0,
+        "cost": Gauge(
+            Matrices.of(Model(layers=2, hidden=32, heads=4), 512),
+            SEQUENCE,
+            devices=2,
+            device="a CPU",
+            precision="fp32",
+            assumptions=CostAssumptions(power_watts=60, grid_kg_per_kwh=0.03),
+        ).cost(SAMPLES * SEQUENCE, 3600.0, None),
     },
     "checkpoints": [0, STEPS],
 }
@@ -56,6 +69,13 @@ def test_a_good_run_passes_and_is_shown(lake, catalog):
     assert [m["step"] for m in read_metrics(lake, run)] == [1, 2, 3, 4]
     shown = STAGE.show(lake, run)
     assert isinstance(shown["loss"], Plot) and shown["last_loss"] == 2.0
+    assert isinstance(shown["cost"], Table)
+    cost = {row["what"]: (row["value"], row["rests on"]) for row in shown["cost"].rows}
+    assert cost["energy in kWh"] == ("0.12", "60 W per device (TOKKA_POWER_WATTS) x 2 x time; PUE 1")
+    assert cost["CO2 in kg"] == ("0.0036", "0.03 kg per kWh")
+    assert cost["hours over all ranks"][0] == "2"
+    assert cost["MFU"] == ("not known", "not known for a CPU; set TOKKA_PEAK_TFLOPS (per device) for a utilisation")
+    assert known_figures(GOOD["summary"]).keys() == {"tflops", "tflops_recomputed", "energy_kwh", "co2_kg"}
 
 
 def loss_not_a_number(run):
@@ -111,6 +131,38 @@ def samples_in_another_order(run):
     run["summary"]["consumed_digest"] = progress.consumed_digest([[8, 16], [0, 8]])
 
 
+def a_step_neither_logged_nor_left_out(run):
+    del run["metrics"][1]
+
+
+def left_out(step, kind="loss_spike", action="skip"):
+    samples = [(step - 1) * BATCH, step * BATCH]
+    return {"step": step, "kind": kind, "action": action, "samples": samples, "sentence": f"A spike in step {step}"}
+
+
+def without(run, *steps):
+    """The run as the job writes it when it leaves out some steps."""
+    run["metrics"] = [line for line in run["metrics"] if line["step"] not in steps]
+    kept = [step for step in range(1, STEPS + 1) if step not in steps]
+    run["summary"]["anomalies"] = [left_out(step) for step in steps]
+    run["summary"]["tokens"] = len(kept) * BATCH * SEQUENCE
+    ranges = [[(step - 1) * BATCH, step * BATCH] for step in kept]
+    run["summary"]["consumed_digest"] = progress.consumed_digest(ranges)
+
+
+def a_quarter_left_out(run):
+    without(run, 2)
+
+
+def left_out_but_trained_on(run):
+    run["summary"]["anomalies"] = [left_out(2)]
+
+
+def left_out_with_other_samples(run):
+    without(run, 2)
+    run["summary"]["anomalies"][0]["samples"] = [0, 2 * BATCH]
+
+
 def first_checkpoint_missing(run):
     run["checkpoints"].remove(0)
 
@@ -131,6 +183,10 @@ def last_checkpoint_missing(run):
         (steps_missing, "steps_missing"),
         (a_step_logged_twice, "steps_out_of_order"),
         (steps_out_of_order, "steps_out_of_order"),
+        (a_step_neither_logged_nor_left_out, "steps_unaccounted"),
+        (a_quarter_left_out, "share_left_out"),
+        (left_out_but_trained_on, "steps_unaccounted"),
+        (left_out_with_other_samples, "samples_differ"),
         (samples_repeated, "samples_differ"),
         (samples_repeated_instead_of_others, "samples_differ"),
         (samples_skipped, "samples_differ"),
@@ -149,13 +205,51 @@ def test_a_damaged_run_is_stopped(lake, catalog, damage, column):
 
 def test_a_run_without_any_logged_step_is_stopped(lake, catalog):
     receipt = judged(STAGE, lake, put_run(lake, {**GOOD, "metrics": []}, "empty"), catalog)
-    assert failed_columns(receipt) == {"loss_change"}
+    assert failed_columns(receipt) == {"loss_change", "steps_unaccounted"}
 
 
 @pytest.mark.parametrize("samples", [0, 1, SAMPLES, (1 << 20) - 1, 1 << 20, (1 << 20) + 3])
 def test_the_digest_is_over_every_sample_number_once_in_order(samples):
     direct = hashlib.sha256(b"".join(struct.pack("<q", number) for number in range(samples))).hexdigest()
     assert consumed_digest(samples) == direct == progress.consumed_digest([[0, samples]])
+
+
+def test_the_digest_leaves_out_what_is_named():
+    ranges = [(4, 8), (12, 16)]
+    kept = [*range(4), *range(8, 12)]
+    direct = hashlib.sha256(b"".join(struct.pack("<q", number) for number in kept)).hexdigest()
+    assert consumed_digest(16, ranges) == consumed_digest(16, ranges[::-1]) == direct
+    assert direct == progress.consumed_digest([[0, 4], [8, 12]])
+    assert consumed_digest(8, [(0, 8)]) == consumed_digest(0)
+
+
+def test_left_out_steps_that_are_few_and_named_only_warn(lake, catalog, monkeypatch):
+    run = copy.deepcopy(GOOD)
+    without(run, 3)
+    # Of 4 steps no number that is above 0 is few.
+    monkeypatch.setattr("assets.pretraining.gate.FEW", 0.25)
+    version = put_run(lake, run, "left-out")
+    receipt = judged(STAGE, lake, version, catalog)
+    assert receipt.passed and [e.column for e in receipt.failed] == ["steps_left_out"], (receipt.error, receipt.failed)
+    shown = STAGE.show(lake, version)
+    assert isinstance(shown["anomalies"], Table) and shown["anomalies"].rows[0]["samples"] == "[8, 12]"
+
+
+def test_validation_losses_are_shown(lake, catalog):
+    who = Identity("pretraining_run", "tiny", {"run": "validated"}, "test")
+    with lake.write(who) as out:
+        out.stage("metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in GOOD["metrics"]), "utf-8")
+        out.write_json("summary.json", GOOD["summary"])
+        rows = [{"step": step, "losses": {"fi": 5.0 - step, "en": 4.0 - step}} for step in (0, STEPS)]
+        out.stage("validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    shown = STAGE.show(lake, lake.find("pretraining_run", "tiny", who.version))
+    assert isinstance(shown["validation"], Plot) and shown["validation"].png.startswith(b"\x89PNG")
+
+
+def test_how_states_are_saved_and_ranks_are_watched_makes_no_other_version(catalog):
+    base = STAGE.config(catalog, "tiny")["training"]
+    assert not {"saving", "watching", "log_every"} & set(base)
+    assert {"anomalies", "activation_checkpointing", "compile", "shard_over", "data_parallel"} <= set(base)
 
 
 def test_a_resumed_run_that_went_on_without_a_gap_has_the_same_digest():
@@ -167,5 +261,17 @@ def test_a_resumed_run_that_went_on_without_a_gap_has_the_same_digest():
 
 
 def test_the_code_that_makes_the_weights_decides_the_version():
-    makers = {"bloom", "data", "export", "model", "pretrain", "trainer"}
+    makers = {
+        "attention",
+        "bloom",
+        "cross_entropy",
+        "data",
+        "export",
+        "language_model",
+        "llama",
+        "model",
+        "pretrain",
+        "start",
+        "trainer",
+    }
     assert {f"training_jobs.{name}" for name in makers} <= set(STAGE.code)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from assets.recipe.catalog import Catalog, CatalogError
 from assets.recipe.load import MissingVariableError, RecipeError, expand, load_catalog, load_recipe
+from assets.recipe.operations import SECRETS
 from tests.conftest import RECIPE, changed
 
 
@@ -45,6 +46,26 @@ def test_the_recipes_of_the_project_are_valid():
         ({"sources__docs_fi__cleaning": "dishes"}, r"sources.docs_fi.cleaning is 'dishes': .*'documentation'"),
         ({"sources__docs_fi__pair_language": "en"}, "pair_language belongs to the formats"),
         ({"tokenizer__vocab_size": 10}, r"tokenizer.vocab_size is 10: .*300"),
+        ({"tokenizer__vocab_size": 262_145}, r"tokenizer.vocab_size is 262145: .*262144"),
+        ({"tokenizer__pretokenizer": "regex"}, "regex belongs to the pretokenizer regex, and only to it"),
+        ({"tokenizer__regex": "a+"}, "regex belongs to the pretokenizer regex, and only to it"),
+        (
+            {"tokenizer__sample_bytes": 2**30},
+            r"sample_bytes is 1,073,741,824 for each of 2 languages, 2,147,483,648 in all; at most 2,147,483,647 .*32 bits",
+        ),
+        ({"tokenizer__sources": {"fi": []}}, r"tokenizer.sources.fi: .*at least 1 item"),
+        (
+            {"tokenizer__sources": {"sv": ["docs_pairs"]}},
+            r"tokenizer.sources.sv names 'docs_pairs', which has pairs of en and fi; it has no text in sv",
+        ),
+        (
+            {"tokenizer__fertility_tasks": {"fi": "flores"}},
+            r"fertility_tasks.fi names 'flores', which is not among the tasks: heldout_fi",
+        ),
+        (
+            {"tokenizer__fertility_tasks": {"en": "heldout_fi"}},
+            r"fertility_tasks.en names 'heldout_fi', which is in fi",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_file_line_key_value_and_what_is_allowed(write, change, expected):
@@ -117,3 +138,34 @@ def test_only_tokka_variables_are_filled_in(monkeypatch):
         expand("${TOKKA_SHARED}/fi")
     with pytest.raises(RecipeError, match="names that start with TOKKA_"):
         expand("s3://b/${AWS_SECRET_ACCESS_KEY}")
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "TOKKA_POSTGRES_PASSWORD", "TOKKA_POSTGRES_PASSWORD_FILE"])
+def test_no_secret_of_tokkas_own_is_filled_in(monkeypatch, name):
+    monkeypatch.setenv(name, "kuusitoista")
+    with pytest.raises(RecipeError, match="which may hold a secret") as error:
+        expand(f"s3://b/${{{name}}}")
+    assert "kuusitoista" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ({"kind": "finbench", "files": "f.json"}, "of the kind finbench"),
+        ({"kind": "protected", "files": "f.jsonl", "fields": ["fi", "en"]}, "fields fi, en; allowed is .* one field"),
+        (
+            {"kind": "translation", "files": "f.jsonl", "source_language": "en", "language": "fi"},
+            "which translates from en into fi",
+        ),
+    ],
+)
+def test_fertility_is_not_measured_on_a_task_that_has_no_text_in_the_language(write, task, expected):
+    value = changed(RECIPE, tokenizer__fertility_tasks={"sv": "other"})
+    value["tasks"]["other"] = task
+    with pytest.raises(RecipeError, match=rf"fertility_tasks.sv names 'other', .*{expected}"):
+        load_recipe(write(value))
+
+
+def test_the_largest_sample_is_as_large_as_a_count_of_pairs_can_hold(write):
+    value = changed(RECIPE, tokenizer__sample_bytes=2**30 - 1)
+    assert load_recipe(write(value)).tokenizer.sample_bytes == 2**30 - 1

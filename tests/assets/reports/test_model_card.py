@@ -43,7 +43,7 @@ def chain(put):
             for source in SOURCES:
                 inputs = [last[source]] if last[source] else []
                 last[source] = put(asset, source, *inputs, counts={"documents": documents})
-        report = {"fi": {"fertility": 1.9}, "en": {"fertility": 1.4}}
+        report = {"languages": {"fi": {"fertility": 1.9}, "en": {"fertility": 1.4}}}
         tokenizer = put("tokenizer", "tiny-bpe", *last.values(), files={"report.json": report})
         shards = [put("tokenized_shards", f"{s}--tiny-bpe", tokenizer, made) for s, made in last.items()]
         blend = [{"source": s, "tokens": 1000, "weight": 0.5, "epochs": 1.5} for s in SOURCES]
@@ -54,11 +54,17 @@ def chain(put):
             files={"metrics.jsonl": metrics, "environment.json": {"ranks": 2, **(environment or {})}},
             counts={"parameters": 38_000, "tokens": 256}, cost={"rank_hours": 3.5},
         )  # fmt: skip
-        checkpoint = put("checkpoint", LAST, run, tokenizer)
+        checkpoint = put("checkpoint", LAST, run, tokenizer, counts={"step": 4, "tokens": 256})
+        task = {
+            "kind": "bits_per_character", "status": "scored", "metrics": {"bits_per_character": 2.5}, "items": 5,
+            "contaminated": 1, "version": 1, "definition": "d" * 64, "data": "e" * 64,
+        }  # fmt: skip
+        results = {"tasks": {"heldout_fi": task}, "harness": {"lm_eval": "0.4.13"}, "seed": 1234}
+        evaluation = put("evaluation", LAST, checkpoint, files={"results.json": results})
         row = {"task": "heldout_fi", "status": "scored", "items": 5, "stderr": None, "reason": None, "step": 4}
-        row |= {"clean": 2.75, "contaminated": 1}
+        row |= {"clean": 2.75, "clean_stderr": None, "contaminated": 1, "average": False}
         scores = [{**row, "metric": m, "score": s} for m, s in (("bits_per_character", 2.5), ("chrf", 31.0))]
-        scoreboard = put("scoreboard", "tiny", files={"scores.json": scores})
+        scoreboard = put("scoreboard", "tiny", evaluation, files={"scores.json": scores})
         return {"scoreboard": {"tiny": scoreboard}, "checkpoint": {LAST: checkpoint}}
 
     return build
@@ -74,10 +80,16 @@ def test_the_card_tells_data_model_scores_gates_and_lineage(lake, catalog, chain
     assert "BLOOM with 38,000 parameters, trained on 256 tokens from 2 sources." in text
     assert "| docs_fi | fi | MIT | 120 | 110 | 100 | 97 | 1,000 | 0.5 | 1.5 |" in text
     assert "| docs_pairs | en-fi | MIT | 120 | 110 | 100 | 97 | 1,000 | 0.5 | 1.5 |" in text
-    assert "| task | metric | step 4 | clean | items | contaminated |" in text
-    assert "| heldout_fi | bits_per_character | 2.5 | 2.75 | 5 | 1 |" in text
-    assert "| decontaminated_corpus | docs_fi | yes |" in text
+    assert "| task | metric | step 4 | ± | clean | items | contaminated |" in text
+    assert "| heldout_fi | bits_per_character | 2.5 | – | 2.75 | 5 | 1 |" in text
+    assert "| decontaminated_corpus | docs_fi | passed | 0 of 0 |" in text
     assert inputs["checkpoint"][LAST].digest in text
+    assert "Scored by lm_eval 0.4.13; seed 1234." in text
+    assert (
+        f"| heldout_fi | bits_per_character | – | bits_per_character | 5 | 1 | scored | 1 | {'d' * 12} | {'e' * 12} |"
+        in text
+    )
+    assert "| MIT | docs_fi, docs_pairs | 1 |" in text
     assert "None: every input had a passing receipt." in text
 
 
@@ -102,7 +114,7 @@ def test_risks_that_were_taken_and_gates_that_failed_are_told(lake, catalog, cha
     )  # fmt: skip
     text = card(lake, inputs, catalog)
     assert "used mixture/tiny/abc without a passing gate: it is only a trial" in text
-    assert f"| checkpoint | {LAST} | no |" in text
+    assert f"| checkpoint | {LAST} | failed |" in text
 
 
 def test_a_hostile_description_is_text_in_html(lake, chain):

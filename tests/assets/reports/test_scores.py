@@ -4,7 +4,9 @@ import pytest
 
 from assets.lake import Identity
 from assets.recipe.catalog import join, step_name
-from assets.reports.scores import BASELINE, compact, curves, learned, score_rows
+from assets.recipe.evaluation import Average
+from assets.reports.curves import curves
+from assets.reports.scores import BASELINE, compact, learned, score_rows
 from assets.reports.stage import SCOREBOARD
 from tests.conftest import make_version
 
@@ -71,9 +73,9 @@ def test_a_task_that_was_not_scored_has_its_reason_and_no_score(rows):
 
 def test_the_compact_table_has_a_column_per_checkpoint_in_order(rows):
     assert compact(rows) == [
-        {"task": "bench", "metric": "missing", "step 0": None, "step 4": None, "clean": None, **counts(0)},
-        {"task": "heldout_fi", "metric": BPC, "step 0": 8.0, "step 4": 2.0, "clean": 2.0, **counts(5)},
-        {"task": "heldout_fi", "metric": BASELINE, "step 0": 4.0, "step 4": 4.0, "clean": 4.0, **counts(5)},
+        {"task": "bench", "metric": "missing", "step 0": None, "step 4": None, "±": None, "clean": None, **counts(0)},
+        {"task": "heldout_fi", "metric": BPC, "step 0": 8.0, "step 4": 2.0, "±": 0.1, "clean": 2.0, **counts(5)},
+        {"task": "heldout_fi", "metric": BASELINE, "step 0": 4.0, "step 4": 4.0, "±": None, "clean": 4.0, **counts(5)},
     ]
 
 
@@ -85,7 +87,7 @@ def test_both_scores_stand_in_the_table_with_the_number_of_contaminated_items(la
         ("every", 2.0, None, 5),
     }
     some = next(row for row in compact(rows) if (row["task"], row["metric"]) == ("some", BPC))
-    assert some == {"task": "some", "metric": BPC, "step 0": 2.0, "step 4": 2.0, "clean": 2.3, **counts(5, 3)}
+    assert some == {"task": "some", "metric": BPC, "step 0": 2.0, "step 4": 2.0, "±": 0.1, "clean": 2.3, **counts(5, 3)}
 
 
 def test_what_was_learned_stands_between_the_untrained_model_and_the_baseline(rows):
@@ -104,14 +106,16 @@ def test_a_held_out_set_that_broke_once_leaves_a_gap_and_the_tables_keep_their_c
         {"held-out set": "c", "step 0": 7.0, "unigram baseline": None, "step 4": None},
     ]
     assert {tuple(row) for row in compact(rows)} == {
-        ("task", "metric", "step 0", "step 4", "clean", "items", "contaminated")
+        ("task", "metric", "step 0", "step 4", "±", "clean", "items", "contaminated")
     }
 
 
 def test_nothing_scored_gives_empty_tables_and_no_curve(lake):
     rows = score_rows(lake, put_evaluations(lake, {4: {"bench": not_scored("missing", "no data")}}))
     assert learned(rows) == [] and curves(rows) == []
-    assert compact(rows) == [{"task": "bench", "metric": "missing", "step 4": None, "clean": None, **counts(0)}]
+    assert compact(rows) == [
+        {"task": "bench", "metric": "missing", "step 4": None, "±": None, "clean": None, **counts(0)}
+    ]
 
 
 def test_there_is_a_curve_per_metric_and_the_baseline_is_a_line_in_it(rows):
@@ -132,12 +136,62 @@ def test_the_scoreboard_says_what_was_scored_and_what_was_not_and_why(lake, cata
     assert (folder / "bits-per-character-over-tokens.png").read_bytes().startswith(b"\x89PNG")
     shown = SCOREBOARD.show(lake, made)
     dash = "\N{EN DASH}"
-    assert shown["scores"].rows[-1] == {
+    assert next(row for row in shown["scores"].rows if row["task"] == "bench") == {
         "task": "bench",
         "metric": "missing",
         "step 0": dash,
         "step 4": dash,
+        "±": dash,
         "clean": dash,
         **counts(0),
     }
     assert "Bits per character over tokens" in shown
+
+
+def test_an_average_is_the_mean_of_its_tasks_with_its_error_and_missing_where_a_task_is(lake):
+    averages = {
+        "both": Average(tasks=("a", "b"), metric=BPC),
+        "gap": Average(tasks=("a", "bench"), metric=BPC),
+    }
+    tasks = {"a": scored(2.0, contaminated=1), "b": scored(3.0), "bench": not_scored("missing", "no data")}
+    rows = score_rows(lake, put_evaluations(lake, {4: tasks}), averages)
+    both, gap = (next(row for row in rows if row["task"] == name) for name in ("both", "gap"))
+    assert (both["score"], both["clean"], both["metric"], both["average"]) == (2.5, 2.55, BPC, True)
+    assert both["stderr"] == pytest.approx((0.1**2 + 0.1**2) ** 0.5 / 2)
+    assert (both["items"], both["contaminated"]) == (10, 1)
+    assert (gap["score"], gap["metric"], gap["status"]) == (None, None, "missing")
+    assert gap["reason"] == "the average needs bench"
+    assert [row["task"] for row in compact(rows)][:2] == ["both", "gap"]
+
+
+def test_scores_that_the_paper_has_stand_in_the_plot_of_its_table_with_its_levels(lake):
+    from assets.plots import Panel
+    from assets.reports import curves as module
+
+    drawn = {}
+
+    def remember(panels, x_label, y_label, title, **kwargs):
+        drawn[title] = (y_label, {panel.title: panel for panel in panels})
+        return grid(panels, x_label, y_label, title, **kwargs)
+
+    grid, module.grid = module.grid, remember
+    try:
+        task = scored(0.5, contaminated=1) | {"metrics": {"accuracy": 0.5}, "stderr": {"accuracy": 0.02}}
+        task["clean"] = {"items": 4, "metrics": {"accuracy": 0.4}, "stderr": {}}
+        names = ["analogies", "emotions"]
+        tasks = {f"finbench_{name}": task for name in names}
+        finnish = {"finnish": Average(tasks=tuple(tasks), metric="accuracy")}
+        plots = curves(score_rows(lake, put_evaluations(lake, {0: tasks, 4: tasks}), finnish))
+    finally:
+        module.grid = grid
+    assert [plot.title for plot in plots] == ["FIN-bench, 3-shot over tokens"]
+    assert all(plot.png.startswith(b"\x89PNG") for plot in plots)
+    unit, panels = drawn["FIN-bench, 3-shot over tokens"]
+    assert unit == "%" and list(panels) == ["average: finnish", "finbench_analogies", "finbench_emotions"]
+    panel: Panel = panels["finbench_analogies"]
+    assert panel.curves["tiny"].ys == [50.0, 50.0] and panel.curves["tiny, clean items"].ys == [40.0, 40.0]
+    assert panel.curves["tiny"].errors == [pytest.approx(3.92)] * 2
+    assert panel.levels == pytest.approx(
+        {"Poro 34B": 77.69, "Llama 33B": 61.54, "FinGPT 8B": 40.0, "FinGPT 13B": 36.15}
+    )
+    assert panels["average: finnish"].levels["FinGPT 8B"] == pytest.approx(49.69)

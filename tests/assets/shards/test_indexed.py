@@ -1,3 +1,4 @@
+import itertools
 import struct
 
 import numpy as np
@@ -12,7 +13,7 @@ def write(folder, documents, vocab_size=1_000):
     prefix = folder / "part-00000"
     writer = ShardWriter(prefix, vocab_size)
     for document in documents:
-        writer.append(document)
+        writer.append(np.asarray(document, np.int64), np.array([len(document)]))
     writer.close()
     return prefix
 
@@ -42,10 +43,50 @@ def test_what_was_written_is_read_by_us_and_by_megatron(tmp_path_factory, docume
     assert shard.tokens.dtype == (np.uint16 if vocab_size < 65_500 else np.int32)
 
 
-@pytest.mark.parametrize(("document", "found"), [([1_000], "1000 to 1000"), ([-1], "-1 to -1"), ([], "0 tokens")])
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ([5, 1_000], r"part-00000\.bin, offset 6: document 1 holds the id 1000; allowed are 0 to 999"),
+        ([-1], r"part-00000\.bin, offset 4: document 1 holds the id -1; allowed are 0 to 999"),
+        ([], r"part-00000\.bin, offset 4: document 1 has 0 tokens; 1 to 2\^31 - 1 are allowed"),
+    ],
+)
 def test_what_cannot_be_a_document_is_refused(tmp_path, document, found):
     with pytest.raises(ShardError, match=found):
         write(tmp_path, [[1, 2], document])
+
+
+def test_documents_longer_than_the_format_allows_are_refused(tmp_path):
+    writer = ShardWriter(tmp_path / "part-00000", 1_000)
+    writer.append(np.array([7, 2]), np.array([2]))
+    # As long as that, and yet one number in memory.
+    long = np.broadcast_to(np.uint16(5), 2**31)
+    with pytest.raises(
+        ShardError, match=r"part-00000\.bin, offset 4: document 2 has 2147483648 tokens; 1 to 2\^31 - 1"
+    ):
+        writer.append(long, np.array([1, 2**31]))
+
+
+def test_ids_and_lengths_have_to_agree(tmp_path):
+    with pytest.raises(ShardError, match="3 ids for documents of 4 tokens"):
+        ShardWriter(tmp_path / "part-00000", 1_000).append(np.array([1, 2, 3]), np.array([2, 2]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.sets(st.integers(0, 30)))
+def test_the_bytes_do_not_depend_on_how_many_documents_come_at_a_time(tmp_path_factory, lengths, cuts):
+    folder = tmp_path_factory.mktemp("shard")
+    ids, ends = np.arange(sum(lengths)) % 500, np.cumsum([0, *lengths])
+    for name, places in (
+        ("one", [0, len(lengths)]),
+        ("many", sorted({0, len(lengths), *(c for c in cuts if c < len(lengths))})),
+    ):
+        writer = ShardWriter(folder / name, 500)
+        for begin, end in itertools.pairwise(places):
+            writer.append(ids[ends[begin] : ends[end]], np.array(lengths[begin:end]))
+        writer.close()
+    for suffix in (".bin", ".idx"):
+        assert (folder / f"one{suffix}").read_bytes() == (folder / f"many{suffix}").read_bytes()
 
 
 def cut_bin(prefix):
@@ -71,11 +112,19 @@ def spoil(offset, raw):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut_bin, r"part-00000\.bin: has 8 bytes; part-00000\.idx asks for 10"),
-        (cut_idx, r"part-00000\.idx: has 74 bytes; its header, 2 sequences, asks for 82"),
+        (cut_bin, r"part-00000\.bin, offset 8: has 8 bytes; part-00000\.idx asks for 10"),
+        (cut_idx, r"part-00000\.idx, offset 74: has 74 bytes; its header, 2 sequences, asks for 82"),
         (spoil(0, b"X"), "offset 0: found b'XMIDIDX"),
         (spoil(17, b"\x09"), "dtype code 9"),
-        (spoil(50, b"\x08"), "sequence 1 starts at byte 8"),
+        (spoil(26, b"\x09"), "offset 26: 9 document boundaries for 2 sequences; 3 are allowed"),
+        (spoil(38, b"\x00"), "offset 38: sequence 1 has 0 tokens; at least 1"),
+        (spoil(38, b"\x03"), r"part-00000\.bin, offset 10: has 10 bytes; part-00000\.idx asks for 12"),
+        (spoil(50, b"\x08"), "offset 50: sequence 1 starts at byte 8"),
+        (spoil(66, b"\x02"), "offset 66: document 1 begins at sequence 2"),
+        (
+            lambda prefix: prefix.with_suffix(".idx").write_bytes(MAGIC + b"\x01"),
+            "offset 10: breaks off within its header",
+        ),
     ],
 )
 def test_a_damaged_shard_is_refused_with_file_offset_and_reason(tmp_path, damage, message):

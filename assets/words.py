@@ -19,7 +19,7 @@ LONG_WORD = 64
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextBytes:
     """Several texts in UTF-8, one behind the other: ``data`` uint8 [bytes]; text i is ``data[bounds[i]:bounds[i + 1]]``."""
 
     data: "np.ndarray"
@@ -32,7 +32,7 @@ class Texts:
         return self.data[self.bounds[place] : self.bounds[place + 1]].tobytes()
 
     @classmethod
-    def of_strings(cls, texts: list[str]) -> "Texts":
+    def of_strings(cls, texts: list[str]) -> "TextBytes":
         """Copies the texts."""
         import numpy as np
 
@@ -42,7 +42,7 @@ class Texts:
         return cls(np.frombuffer(b"".join(encoded), np.uint8), bounds)
 
     @classmethod
-    def of_column(cls, column: "pa.ChunkedArray | pa.Array") -> "Texts":
+    def of_column(cls, column: "pa.ChunkedArray | pa.Array") -> "TextBytes":
         """The bytes of a column of strings without nulls, where they lie."""
         import numpy as np
         import pyarrow as pa
@@ -64,14 +64,14 @@ class Words:
     ``bounds[t + 1]``. ``spaces``: the places of the bytes that are white space.
     """
 
-    texts: Texts
+    texts: TextBytes
     spaces: "np.ndarray"
     starts: "np.ndarray"
     ends: "np.ndarray"
     bounds: "np.ndarray"
 
     @classmethod
-    def of(cls, texts: Texts) -> "Words":
+    def of(cls, texts: TextBytes) -> "Words":
         """Find the words; none goes over the end of a text."""
         import numpy as np
 
@@ -112,13 +112,24 @@ class Words:
 
 
 def ngram_hashes(hashes: "np.ndarray", size: int) -> "np.ndarray":
-    """Hashes of the runs of ``size`` words, from the hashes of the words: uint64 [words - size + 1], at least none."""
+    """Hashes of the runs of ``size`` words, from the hashes of the words: uint64 [words - size + 1], at least none.
+
+    Every bit depends on all words.
+    """
+    return mix(rolling(hashes, size))
+
+
+def rolling(hashes: "np.ndarray", size: int) -> "np.ndarray":
+    """The runs of ``size`` hashes (uint64 [n]) as polynomials of ``MULTIPLIER`` modulo 2^64: uint64 [n - size + 1], at least
+    none (Karp and Rabin 1987). Their lower bits know only the lower bits of the hashes.
+    """
     import numpy as np
 
     rolled = np.zeros(max(len(hashes) - size + 1, 0), np.uint64)
     for place in range(size):
-        rolled = rolled * np.uint64(MULTIPLIER) + hashes[place : place + len(rolled)]
-    return mix(rolled)
+        rolled *= np.uint64(MULTIPLIER)
+        rolled += hashes[place : place + len(rolled)]
+    return rolled
 
 
 def mix(values: "np.ndarray") -> "np.ndarray":

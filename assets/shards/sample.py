@@ -1,0 +1,50 @@
+"""A few documents of a corpus, evenly spaced, without reading all of it."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from assets.lake import Lake, Manifest
+from assets.lake.documents import DOCUMENTS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAMPLED_PARTS = 8
+
+
+def sampled(lake: Lake, corpus: Manifest, columns: Sequence[str], count: int) -> "tuple[list[int], pa.Table]":
+    """About ``count`` documents, from at most ``SAMPLED_PARTS`` parts: their row numbers in the whole corpus, and the rows.
+
+    Of a part only the row groups that hold them are read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = corpus.under(DOCUMENTS)
+    begins = [0, *accumulate(int(entry.rows or 0) for entry in parts)]
+    filled = [number for number, entry in enumerate(parts) if entry.rows]
+    chosen = filled[:: max(1, -(-len(filled) // SAMPLED_PARTS))]
+    numbers: list[int] = []
+    tables = []
+    for part in chosen:
+        rows = begins[part + 1] - begins[part]
+        wanted = list(range(0, rows, max(1, rows * len(chosen) // count)))
+        with lake.open_file(corpus, parts[part].path) as stream:
+            tables.append(_rows(pq.ParquetFile(stream), wanted, columns))
+        numbers += [begins[part] + row for row in wanted]
+    return numbers, pa.concat_tables(tables)
+
+
+def _rows(file: "pa.parquet.ParquetFile", wanted: list[int], columns: Sequence[str]) -> "pa.Table":
+    import pyarrow as pa
+
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    begins = [0, *accumulate(sizes)]
+    by_group: dict[int, list[int]] = {}
+    for row in wanted:
+        group = bisect_right(begins, row) - 1
+        by_group.setdefault(group, []).append(row - begins[group])
+    taken = [file.read_row_group(group, columns=list(columns)).take(pa.array(rows)) for group, rows in by_group.items()]
+    return pa.concat_tables(taken)

@@ -1,0 +1,121 @@
+"""``tokka bench overhead``: ``tokka run RECIPE`` in an empty home beside the same work as a plain script, in turns.
+
+The script (``infra.bench.overhead_plain``) makes the same files, which is checked byte by byte. Of the time of ``tokka run``
+the gates and the manifests with their hashes are timed apart (``infra.bench.overhead_run``); Dagster's part is what is left
+beside them and the work.
+"""
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from assets.lake import Lake
+from assets.lake.fingerprint import file_digest
+from infra.bench.measure import BenchError, Measured, machine, measure
+
+PARTS = ("work", "gates", "manifests")
+TARGET = 0.10
+"""Share of a recipe's wall time that all but the work may take."""
+
+
+def bench(
+    recipe: str, to: str | None, rounds: int, say: Callable[[str], None], work: Path | None = None
+) -> dict[str, Any]:
+    """Run the recipe and the script ``rounds`` times each, whoever began a round ending the next; return what the JSON holds.
+
+    Raises BenchError where one of them fails, or where they do not make the same files.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="tokka-bench-overhead-", dir=work))
+    home, arguments = folder / "home", [*([to] if to else [])]
+    tokka = [sys.executable, "-m", "infra.bench.overhead_run", recipe, *arguments]
+    found: list[dict[str, float]] = []
+    try:
+        # The script is told the names of the versions, so the first run is Tokka's; from the second round on they take turns.
+        for number in range(rounds):
+            here = folder / f"home-{number}" if number else home
+            plain = [
+                sys.executable,
+                "-m",
+                "infra.bench.overhead_plain",
+                recipe,
+                f"{home}/lake",
+                str(folder / "plain"),
+                *arguments,
+            ]
+            order = [("tokka", here, tokka), ("plain", folder / "plain", plain)]
+            runs: dict[str, Measured] = {}
+            for name, place, command in order if number % 2 == 0 else reversed(order):
+                runs[name] = measure([*_environment(place), *command])
+                say(f"{name}: {runs[name].seconds:.1f} s, {runs[name].cpu_seconds:.1f} s of processor time")
+            if not all(run.reported for run in runs.values()):
+                raise BenchError(f"a run of {recipe} reported no times.")
+            files = _same_files(Lake.open(f"{home}/lake"), folder / "plain" / "lake")
+            _same_versions(Lake.open(f"{home}/lake"), Lake.open(f"{here}/lake"))
+            found.append(_figures(runs["tokka"], runs["plain"]))
+            say(", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found[-1].items()))
+            for done in (folder / "plain", *([here] if number else [])):
+                shutil.rmtree(done, ignore_errors=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    middle = {name: round(statistics.median(one[name] for one in found), 4) for name in found[0]}
+    same = {"same_files": files, "partitions": runs["plain"].reported["partitions"]}
+    return {
+        "machine": machine(),
+        "recipe": recipe,
+        "to": to,
+        "target": TARGET,
+        **same,
+        "median": middle,
+        "rounds": found,
+    }
+
+
+def _environment(home: Path) -> list[str]:
+    """A home and a lake of its own, whatever the environment says."""
+    return ["env", "-u", "DAGSTER_HOME", "-u", "TOKKA_LAKE", f"TOKKA_HOME={home}", f"PATH={os.environ['PATH']}"]
+
+
+def _same_files(lake: Lake, plain: Path) -> int:
+    """How many files the two lakes have in common, all with the digests of the manifests. Raises BenchError where they differ.
+
+    The bytes of files that hold clock times differ from run to run; these have to be there.
+    """
+    files = 0
+    for manifest in lake.manifests():
+        for entry in manifest.files:
+            path = plain / manifest.name / entry.path
+            if not path.is_file() or (not entry.timed and file_digest(path) != entry.sha256):
+                raise BenchError(f"the plain script made another {manifest.name}/{entry.path} than tokka run, or none.")
+            files += 1
+    return files
+
+
+def _same_versions(first: Lake, other: Lake) -> None:
+    """Raises BenchError where two runs of one recipe have made other versions."""
+    digests = [{manifest.name: manifest.digest for manifest in lake.manifests()} for lake in (first, other)]
+    if digests[0] != digests[1]:
+        raise BenchError("two runs of the recipe made other versions.")
+
+
+def _figures(tokka: Measured, plain: Measured) -> dict[str, float]:
+    """Seconds of both processes, and of the parts of Tokka's.
+
+    ``overhead`` is what ``tokka run`` takes beyond the script, as a share of its own time, by the clock and by the processor time
+    of all processes, jobs included; ``overhead_inside`` what it takes beside the work, without the noise between two runs.
+    """
+    wall = {part: float(tokka.reported["wall"].get(part, 0)) for part in PARTS}
+    wall["dagster"] = tokka.seconds - sum(wall.values())
+    figures = {"tokka_seconds": tokka.seconds, "plain_seconds": plain.seconds, "ratio": tokka.seconds / plain.seconds}
+    figures |= {"tokka_cpu_seconds": tokka.cpu_seconds, "plain_cpu_seconds": plain.cpu_seconds}
+    figures |= {
+        "overhead": 1 - plain.seconds / tokka.seconds,
+        "overhead_cpu": 1 - plain.cpu_seconds / tokka.cpu_seconds,
+    }
+    figures["overhead_inside"] = 1 - wall["work"] / tokka.seconds
+    figures |= {f"{part}_seconds": value for part, value in wall.items()}
+    return figures | {f"{part}_share": value / tokka.seconds for part, value in wall.items()}

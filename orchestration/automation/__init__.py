@@ -1,0 +1,1 @@
+"""What happens by itself: new files, what follows them, scheduled training, promotion, alerts."""

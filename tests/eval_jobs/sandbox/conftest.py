@@ -1,0 +1,70 @@
+"""The sandboxes that are here, and plain processes to show that an attack would work without one."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eval_jobs.sandbox import Limits, Outcome, Program, run_programs
+from tests.engines import Docker
+
+SMALL = Limits(cpu_seconds=3, wall_seconds=15, memory_bytes=256 << 20, scratch_bytes=8 << 20, file_bytes=4 << 20)
+
+
+@pytest.fixture(params=["bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "bubblewrap":
+        if shutil.which("bwrap") is None:
+            pytest.skip("not installed: bwrap (see .ci/run)")
+    else:
+        engine: Docker = request.getfixturevalue("docker_engine")
+        for name, value in engine.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("TOKKA_SANDBOX_IMAGE", engine.image)
+    return request.param
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(backend: str) -> Run:
+    """Run one program in the sandbox, after the programs ``before`` in the same place."""
+
+    def call(source: str, before: tuple[str, ...] = (), limits: Limits = SMALL) -> Outcome:
+        programs = [Program(str(i), text) for i, text in enumerate((*before, source))]
+        return list(run_programs(programs, limits, backend, workers=1))[-1]
+
+    return call
+
+
+@pytest.fixture
+def plainly() -> Callable[[str], str]:
+    """What the same program prints without a sandbox."""
+
+    def call(source: str) -> str:
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=60)
+        return done.stdout + done.stderr
+
+    return call
+
+
+@pytest.fixture
+def named() -> Callable[[str], list[int]]:
+    """The processes of this machine, in whatever namespace, that gave themselves a name, zombies apart."""
+
+    def call(name: str) -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                if (folder / "comm").read_text().strip() == name and state != "Z":
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+    return call

@@ -1,0 +1,42 @@
+"""The Dagster UI in headless Chromium, and the clicks that several tests share."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def chromium(*arguments: str) -> Iterator["Browser"]:
+    """A running browser, with further arguments of Chromium's; the test is skipped where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        yield running
+        running.close()
+
+
+def launch(page: "Page", partition: str) -> None:
+    """From the button "Materialize" to a run of one partition."""
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Select a partition or create one").first.click()
+    page.get_by_placeholder("Filter partitions").fill(partition)
+    page.locator("[role=menuitem]").filter(has=page.get_by_text(partition, exact=True)).first.click()
+    # The open menu may lie over the label, so the events go to it directly: whatever is outside the menu closes it.
+    for event in ("pointerdown", "mousedown", "mouseup", "click"):
+        page.get_by_text("Partition selection").dispatch_event(event)
+    page.get_by_role("button", name="Launch 1 run").click()

@@ -1,0 +1,36 @@
+"""The loss in chunks is the whole loss, forward and backward, and the logits are never there as a whole."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from training_jobs import cross_entropy
+from training_jobs.cross_entropy import ChunkedCrossEntropy, loss_or_logits
+
+from .test_attention import Largest
+
+
+@pytest.mark.parametrize("rows", [1, 10, 37, 100])
+def test_loss_and_gradients_in_chunks(rows: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.randn(37, 8, generator=generator, requires_grad=True)
+    weight = torch.randn(50, 8, generator=generator, requires_grad=True)
+    labels = torch.randint(0, 50, (37,), generator=generator)
+    whole = functional.cross_entropy(hidden @ weight.T, labels)
+    chunked = ChunkedCrossEntropy.apply(hidden, weight, labels, rows)
+    torch.testing.assert_close(chunked, whole)
+    ours = torch.autograd.grad(3 * chunked, [hidden, weight])
+    theirs = torch.autograd.grad(3 * whole, [hidden, weight])
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_the_logits_of_a_large_vocabulary_are_never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", 1 << 20)
+    vocabulary, batch, length = 20_000, 2, 256
+    hidden = torch.randn(batch, length, 4, requires_grad=True)
+    weight = torch.randn(vocabulary, 4, requires_grad=True)
+    labels = torch.zeros(batch, length, dtype=torch.int64)
+    with Largest() as watch:
+        torch.autograd.grad(loss_or_logits(hidden, weight, labels), [hidden, weight])
+    assert 0 < watch.elements <= (1 << 20) // 4
+    assert loss_or_logits(hidden, weight, None).shape == (batch, length, vocabulary)
