@@ -58,6 +58,9 @@ def main(lines: str, tokenizer: str, prefix: str, cores: int, end_of_document: i
     with open(lines, encoding="utf-8") as stream, multiprocessing.Pool(cores, encoder.initializer) as pool:  # noqa: PTH123
         for document, lengths, _ in pool.imap(encoder.encode, stream, CHUNK):
             builder.add_document(document[KEY], lengths[KEY])
+        # Workers that are idle end by themselves; terminating one while it takes a lock can wait for ever.
+        pool.close()
+        pool.join()
     builder.finalize(f"{prefix}.idx")
     print(json.dumps(imports))
 
