@@ -115,8 +115,8 @@ def process_tags() -> dict[str, str]:
     return {HOST: socket.gethostname(), PROCESS: str(os.getpid()), "dagster/max_retries": "0"}
 
 
-def close_dead_runs(instance: dg.DagsterInstance) -> int:
-    """Mark runs as failed whose process on this machine is gone; return how many.
+def close_dead_runs(instance: dg.DagsterInstance, own: bool = False) -> int:
+    """Mark runs as failed whose process on this machine is gone, and with ``own`` those of this process; return how many.
 
     A killed ``tokka run`` cannot say that it ended. Its run would stay "started" for ever, and hold a place in the queue.
     """
@@ -124,11 +124,11 @@ def close_dead_runs(instance: dg.DagsterInstance) -> int:
     dead = [
         run
         for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished, tags={HOST: socket.gethostname()}))
-        if not is_alive(int(run.tags.get(PROCESS, "0")))
+        if not is_alive(process := int(run.tags.get(PROCESS, "0"))) or (own and process == os.getpid())
     ]
     for run in dead:
         instance.report_run_failed(
-            run, "The process that carried out this run is gone. `tokka run` goes on from there."
+            run, "The process that carried out this run is gone, or lost the database. `tokka run` goes on from there."
         )
         # A killed process cannot give back its places in pools, for which the next run would wait.
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

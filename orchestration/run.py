@@ -1,21 +1,26 @@
 """``tokka run``: carry out a plan through Dagster, in this process, with the events that the UI shows."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._utils.error import SerializableErrorInfo
 
 from assets.graph import targets
-from assets.lake import Receipt
+from assets.lake import InputRef, Receipt
 from assets.recipe.catalog import Catalog
 from orchestration.build import build_definitions
+from orchestration.database import await_database, is_away
 from orchestration.execute import ACCEPT_RISK
 from orchestration.instance import close_dead_runs, process_tags
+from orchestration.interrupts import interrupts
 from orchestration.lineage import materialized_ref
 from orchestration.plan import Due, Plan, in_groups, make_plan
 from orchestration.profile import Profile
 
+_DATABASE_TRIES = 5
 RECIPE = "tokka/recipe"
 """Tag of a run: the recipe that it is carried out for."""
 
@@ -106,13 +111,16 @@ def carry_out(
     # A taken risk starts behind a failed gate, which blocks within a run; so each asset runs on its own then.
     groups = [[item] for item in plan.due] if accept_risk else in_groups(plan.due)
     stopped_in: str | None = None
-    for group in groups:
-        if stopped_in not in (None, group[0].stage.space):
-            break
-        gates, jobs = len(outcome.gate_failures), len(outcome.job_failures)
-        _run_group(definitions, profile, instance, group, tags, outcome, listener)
-        if len(outcome.job_failures) > jobs or (len(outcome.gate_failures) > gates and not accept_risk):
-            stopped_in = group[0].stage.space
+    with interrupts() as told_to_end:
+        for group in groups:
+            if stopped_in not in (None, group[0].stage.space):
+                break
+            gates, jobs = len(outcome.gate_failures), len(outcome.job_failures)
+            _run_group(definitions, profile, instance, group, tags, outcome, listener)
+            if told_to_end():
+                raise dg.DagsterExecutionInterruptedError
+            if len(outcome.job_failures) > jobs or (len(outcome.gate_failures) > gates and not accept_risk):
+                stopped_in = group[0].stage.space
 
 
 def _run_group(
@@ -125,27 +133,11 @@ def _run_group(
     listener: Listener,
 ) -> None:
     """Run one group and add what became of its partitions to ``outcome``."""
-    keys = [dg.AssetKey(item.stage.asset) for item in group]
-    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
-    assert job is not None, f"the definitions have no job with {keys}"
     listener(group[0])
     started = time.monotonic()
-    result = job.execute_in_process(
-        instance=instance,
-        partition_key=group[0].key,
-        asset_selection=keys,
-        tags=tags,
-        raise_on_error=False,
-        run_config={"loggers": {"progress": {}}},
-    )
+    result, errors, refs = _executed(definitions, instance, group, tags)
     seconds = time.monotonic() - started
     steps = _step_seconds(result)
-    errors = {
-        event.step_key: event.step_failure_data
-        for event in result.all_events
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE
-    }
-    made = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events() if e.asset_key}
     for item in group:
         asset, key = item.stage.asset, item.key
         if asset in errors:
@@ -155,10 +147,9 @@ def _run_group(
             outcome.job_failures.append(failure)
             listener(failure)
             continue
-        ref = materialized_ref(instance, asset, key) if asset in made else None
-        if ref is None:
+        if asset not in refs:
             continue
-        manifest = profile.lake.manifest(ref)
+        manifest = profile.lake.manifest(refs[asset])
         receipt = profile.lake.receipt(manifest)
         if receipt is not None and not receipt.passed:
             gate_failure = GateFailure(asset, key, receipt, profile.lake.folder(manifest))
@@ -179,6 +170,50 @@ def _run_group(
         listener(done)
 
 
+def _executed(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, group: list[Due], tags: dict[str, str]
+) -> tuple[dg.ExecuteInProcessResult, dict[str, StepFailureData], dict[str, InputRef]]:
+    """One Dagster run of a group, the failures of its steps, and the versions that its assets have.
+
+    Where the database goes away in the middle, the group is run again once it is back; what is made by then is found in the
+    lake and not made twice.
+    """
+    for left in reversed(range(_DATABASE_TRIES)):
+        try:
+            result, errors = _execute(definitions, instance, group, tags)
+            made = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events() if e.asset_key}
+            found = {a: materialized_ref(instance, a, item.key) for item in group if (a := item.stage.asset) in made}
+            return result, errors, {asset: ref for asset, ref in found.items() if ref is not None}
+        except Exception as error:
+            if not left or not is_away(error):
+                raise
+            await_database(instance, error)
+            close_dead_runs(instance, own=True)
+    raise AssertionError("the last try returns or raises")
+
+
+def _execute(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, group: list[Due], tags: dict[str, str]
+) -> tuple[dg.ExecuteInProcessResult, dict[str, StepFailureData]]:
+    keys = [dg.AssetKey(item.stage.asset) for item in group]
+    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
+    assert job is not None, f"the definitions have no job with {keys}"
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=group[0].key,
+        asset_selection=keys,
+        tags=tags,
+        raise_on_error=False,
+        run_config={"loggers": {"progress": {}}},
+    )
+    errors = {
+        event.step_key: event.step_failure_data
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE and event.step_key
+    }
+    return result, errors
+
+
 def _step_seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     """Seconds of each asset's step with its gate's."""
     seconds: dict[str, float] = {}
@@ -196,21 +231,21 @@ def _reused(result: dg.ExecuteInProcessResult, asset: str) -> bool:
     return False
 
 
-def _was_interrupted(failure: object) -> bool:
-    """Whether a step ended because the process was told to, by Ctrl-C or SIGTERM."""
-    error = getattr(failure, "error", None)
+def _causes(failure: StepFailureData) -> Iterator[SerializableErrorInfo]:
+    """The error of a step and what it came from, the innermost last."""
+    error = failure.error
     while error is not None:
-        if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-            return True
+        yield error
         error = error.cause
-    return False
 
 
-def _innermost(failure: object) -> str:
+def _was_interrupted(failure: StepFailureData) -> bool:
+    """Whether a step ended because the process was told to, by Ctrl-C or SIGTERM."""
+    return any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _causes(failure))
+
+
+def _innermost(failure: StepFailureData) -> str:
     """The message of the error that started it, without Dagster's wrapping."""
-    error = getattr(failure, "error", None)
-    while error is not None and getattr(error, "cause", None) is not None:
-        error = error.cause
-    message = str(getattr(error, "message", error)).strip()
+    message = [error.message for error in _causes(failure)][-1].strip()
     name, _, rest = message.partition(": ")
     return rest if rest and name.split(".")[-1].endswith(("Error", "Exception")) else message

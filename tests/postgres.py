@@ -90,6 +90,19 @@ class Postgres:
             psutil.wait_procs(workers, 30)
         self.process = None
 
+    def execute(self, sql: str) -> None:
+        """Carry out statements that give nothing back."""
+        import psycopg2
+
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.port, user="tokka", password=self.password, dbname="tokka"
+        )
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(sql)
+        finally:
+            connection.close()
+
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """The rows of a query."""
         import psycopg2

@@ -18,7 +18,15 @@ class Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()
+            return value
+        except UnicodeEncodeError:
+            # An escape such as "\\ud800": no file, page or message could hold it.
+            raise yaml.constructor.ConstructorError(
+                None, None, "this text holds half of a surrogate pair, which is no character", node.start_mark
+            ) from None
         except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
             # PyYAML's own errors for dates without a day and numbers without digits. The value may be a secret.
             kind = node.tag.rpartition(":")[2]

@@ -28,9 +28,11 @@ _TAIL_BYTES = 256 * 1024
 WRAPPER = """\
 exec >> "$TOKKA_LOG" 2>&1
 echo "started $(date +%s.%N)" >> "$TOKKA_EVENTS"
+told= child=
+trap 'told=1; kill -TERM $child 2> /dev/null' TERM
 "$@" &
 child=$!
-trap 'kill -TERM $child 2> /dev/null' TERM
+[ -z "$told" ] || kill -TERM $child 2> /dev/null
 while wait $child; code=$?; kill -0 $child 2> /dev/null; do :; done
 word=ended
 if [ -n "$TOKKA_MEMORY_LIMIT" ] && cd /sys/fs/cgroup; then

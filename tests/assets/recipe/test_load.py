@@ -104,6 +104,13 @@ def test_any_text_is_a_recipe_error_and_never_a_traceback(tmp_path_factory, text
         load_recipe(path)
 
 
+def test_half_of_a_surrogate_pair_is_no_text(write):
+    with pytest.raises(
+        RecipeError, match=r"tiny\.yaml, line 2: not readable as YAML: this text holds half of a surrogate"
+    ):
+        load_recipe(write('name: tiny\ndescription: "\\uD800"\n'))
+
+
 def test_an_ablation_is_three_lines_and_shares_the_rest(write):
     base = load_recipe(write(RECIPE))
     child = load_recipe(write("extends: tiny\nmixture: {sources: {docs_pairs: null}}\n", "no-pairs"))

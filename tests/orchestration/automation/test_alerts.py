@@ -186,15 +186,19 @@ def test_a_mail_server_without_starttls_gets_no_message(place: Place) -> None:
 
 def test_stale_data_are_told_once_for_each_materialization(told: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     told.operations["freshness"] = {"raw_corpus": {"warn_days": 1, "fail_days": 2}}
+
+    def later() -> datetime:
+        return datetime.now(UTC) + timedelta(days=3, minutes=1)
+
     told.make("raw_corpus", "docs_fi")
     with http_listener() as listener:
         webhook(monkeypatch, listener.port)
         _, cursor = tick(told, None)
         for _ in range(2):
-            _, cursor = tick(told, cursor, NOW + timedelta(days=3))
+            _, cursor = tick(told, cursor, later())
         told.make("raw_corpus", "docs_fi", "2")
         _, cursor = tick(told, cursor)
-        _, cursor = tick(told, cursor, NOW + timedelta(days=3))
+        _, cursor = tick(told, cursor, later())
     assert [a["kind"] for a in listener.said] == ["stale", "stale"]
     assert listener.said[0]["title"] == "Stale: raw_corpus was last made 3.0 days ago"
 

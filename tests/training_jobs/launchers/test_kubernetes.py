@@ -153,7 +153,8 @@ def test_cancel_reaches_the_pods_through_the_folder(modules, folder, apply):
     pods = apply(job)
     printed(launcher, job, "met")
     launcher.cancel(job)
-    assert (launcher.poll(job).state, launcher.poll(job).exit_code) == ("failed", 75)
+    status = ended(launcher, job)
+    assert (status.state, status.exit_code) == ("failed", 75)
     assert [pod.wait(20) for pod in pods] == [75, 75]
 
 

@@ -1,0 +1,41 @@
+"""A database of Dagster's instance that goes away in the middle of a run and comes back: PostgreSQL that is started again."""
+
+import logging
+import time
+
+import dagster as dg
+
+_LOST = (
+    *("closed the connection", "terminating connection", "could not receive data", "could not send data"),
+    *(
+        "connection already closed",
+        "Connection refused",
+        "the database system is",
+        "too many retries for DB connection",
+    ),
+)
+"""What PostgreSQL's client, and Dagster after its tries, say of a server that is away. A full disk is none of it."""
+AWAY_SECONDS = 120.0
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error says that the server of Dagster's database is away."""
+    known = ("OperationalError", "InterfaceError", "DagsterPostgresException")
+    return type(error).__name__ in known and any(text in str(error) for text in _LOST)
+
+
+def await_database(instance: dg.DagsterInstance, error: Exception, seconds: float = AWAY_SECONDS) -> None:
+    """Wait until the database that went away with ``error`` answers. Raises ``error`` where it does not in ``seconds``."""
+    said = str(error).strip().splitlines()[0]
+    logging.getLogger(__name__).warning(
+        "The database of Dagster's instance went away (%s). Waiting for it, at most %.0f s.", said, seconds
+    )
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            instance.get_runs_count()
+            return
+        except Exception as again:
+            if not is_away(again) or time.monotonic() > deadline:
+                raise error from again
+        time.sleep(1)
