@@ -18,10 +18,14 @@ _LOST = (
 AWAY_SECONDS = 120.0
 
 
-def is_away(error: Exception) -> bool:
-    """Whether an error says that the server of Dagster's database is away."""
+class DatabaseAwayError(Exception):
+    """The database went away within a step."""
+
+
+def is_away(kind: str | None, message: str) -> bool:
+    """Whether an error, by the name of its class and its message, says that the server of Dagster's database is away."""
     known = ("OperationalError", "InterfaceError", "DagsterPostgresException")
-    return type(error).__name__ in known and any(text in str(error) for text in _LOST)
+    return kind == DatabaseAwayError.__name__ or (kind in known and any(text in message for text in _LOST))
 
 
 def await_database(instance: dg.DagsterInstance, error: Exception, seconds: float = AWAY_SECONDS) -> None:
@@ -36,6 +40,6 @@ def await_database(instance: dg.DagsterInstance, error: Exception, seconds: floa
             instance.get_runs_count()
             return
         except Exception as again:
-            if not is_away(again) or time.monotonic() > deadline:
+            if not is_away(type(again).__name__, str(again)) or time.monotonic() > deadline:
                 raise error from again
         time.sleep(1)

@@ -12,7 +12,7 @@ from assets.graph import targets
 from assets.lake import InputRef, Receipt
 from assets.recipe.catalog import Catalog
 from orchestration.build import build_definitions
-from orchestration.database import await_database, is_away
+from orchestration.database import DatabaseAwayError, await_database, is_away
 from orchestration.execute import ACCEPT_RISK
 from orchestration.instance import close_dead_runs, process_tags
 from orchestration.interrupts import interrupts
@@ -185,7 +185,7 @@ def _executed(
             found = {a: materialized_ref(instance, a, item.key) for item in group if (a := item.stage.asset) in made}
             return result, errors, {asset: ref for asset, ref in found.items() if ref is not None}
         except Exception as error:
-            if not left or not is_away(error):
+            if not left or not is_away(type(error).__name__, str(error)):
                 raise
             await_database(instance, error)
             close_dead_runs(instance, own=True)
@@ -211,6 +211,10 @@ def _execute(
         for event in result.all_events
         if event.event_type == dg.DagsterEventType.STEP_FAILURE and event.step_key
     }
+    for error in (cause for failure in errors.values() for cause in _causes(failure)):
+        # Dagster writes most of its events within a step, and takes a connection that is lost there for the step's failure.
+        if is_away(error.cls_name, error.message):
+            raise DatabaseAwayError(error.message)
     return result, errors
 
 

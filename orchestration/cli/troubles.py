@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from orchestration.cli.output import Exit, fail
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DATABASE = ("OperationalError", "DagsterPostgresException")
+_DATABASE = ("OperationalError", "DagsterPostgresException", "DatabaseAwayError")
 _AGAIN = "What is finished stays: mend that, and give the same command again."
 
 
