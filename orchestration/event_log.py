@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite import create_db_conn_string
@@ -120,6 +121,15 @@ class EventLog(SqliteEventLogStorage):
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return path.read_bytes()
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Write an event, and show whoever watches the run's file that it has one more.
+
+        What is written stands in SQLite's log beside the file as long as the connection is open, and Dagster's UI watches the
+        file alone.
+        """
+        super().store_event(event)
+        os.utime(self.path_for_shard(event.run_id))
 
     def _close(self, shard: str) -> None:
         opened = self._engines.pop(shard, None)

@@ -138,3 +138,27 @@ def test_files_that_another_process_has_removed_are_not_written_to_any_more(tmp_
         instance.report_engine_event("again", instance.get_run_by_id(first))
         with dg.DagsterInstance.from_config(str(folder)) as other:
             assert len(events(other, first)) == 1
+
+
+def test_who_watches_a_run_sees_its_events_while_it_works(tmp_path):
+    seen = []
+    with (
+        dg.DagsterInstance.from_config(str(place_of(tmp_path))) as writer,
+        dg.DagsterInstance.from_config(str(tmp_path)) as reader,
+    ):
+
+        @dg.op
+        def works(context: dg.OpExecutionContext) -> None:
+            reader.watch_event_logs(context.run_id, None, lambda entry, cursor: seen.append(entry.user_message))
+            for number in range(40):
+                context.log.info("step %d", number)
+                if any(message.startswith("step ") for message in seen):
+                    return
+                time.sleep(0.05)
+            raise AssertionError("nothing was seen within two seconds")
+
+        @dg.job
+        def watched() -> None:
+            works()
+
+        assert watched.execute_in_process(instance=writer).success

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,17 +13,27 @@ import pytest
 
 from tests.pages import chromium, launch
 from tests.servers import free_ports
+from tests.workplace import Workplace
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def ui(finished):
-    """The address of the UI over the finished workplace."""
+def place(finished, tmp_path_factory) -> Workplace:
+    """A copy of the finished workplace with one recipe more, which shares all corpora and was never run."""
+    copy = Workplace(tmp_path_factory.mktemp("ui"))
+    shutil.copytree(finished.place.folder, copy.folder, dirs_exist_ok=True)
+    copy.recipe("smaller", {"extends": "small", "training": {"steps": 10, "checkpoints": [10]}})
+    return copy
+
+
+@pytest.fixture(scope="module")
+def ui(place):
+    """The address of the UI over the workplace."""
     (port,) = free_ports(1)
     process = subprocess.Popen(
-        finished.place.command("ui", "--port", str(port)),
-        env=finished.place.environment,
+        place.command("ui", "--port", str(port)),
+        env=place.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -76,10 +87,10 @@ def test_a_run_shows_its_loss_curve(ui, page):
     assert picture.evaluate("image => image.naturalWidth") > 300
 
 
-def test_a_partition_is_materialized_and_judged_from_the_ui(ui, page, finished, monkeypatch):
+def test_a_partition_is_materialized_and_judged_from_the_ui(ui, page, place, monkeypatch):
     import dagster as dg
 
-    monkeypatch.setenv("DAGSTER_HOME", str(finished.place.folder / "home" / "dagster"))
+    monkeypatch.setenv("DAGSTER_HOME", str(place.folder / "home" / "dagster"))
     page.goto(f"{ui}/assets/raw_corpus?view=partitions")
     launch(page, "small_pairs")
     with dg.DagsterInstance.get() as instance:
@@ -93,3 +104,23 @@ def test_a_partition_is_materialized_and_judged_from_the_ui(ui, page, finished, 
         assert run.status == dg.DagsterRunStatus.SUCCESS
         events = {log.dagster_event.event_type for log in instance.all_logs(run.run_id) if log.dagster_event}
         assert {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION} <= events
+
+
+def test_a_whole_recipe_is_made_by_a_click_and_watched(ui, page, place):
+    """The page stays open: what it shows comes while the run works."""
+    page.goto(f"{ui}/jobs")
+    page.get_by_text("run_recipe").first.click()
+    page.get_by_text("Launchpad").first.click()
+    chosen = page.get_by_placeholder("Partition")
+    chosen.click()
+    chosen.fill("smaller")
+    page.get_by_text("smaller", exact=True).first.click()
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url("**/runs/*")
+    page.set_default_timeout(300_000)
+    page.get_by_text("partitions to make, in the lake").first.wait_for()
+    assert not list(place.lake.glob("model_card/smaller/*/manifest.json"))
+    page.get_by_text("mixture smaller").first.wait_for()
+    page.get_by_text("model_card smaller").first.wait_for()
+    page.get_by_text("RUN_SUCCESS").first.wait_for()
+    assert list(place.lake.glob("model_card/smaller/*/manifest.json"))
