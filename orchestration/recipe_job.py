@@ -44,7 +44,7 @@ def recipe_job(catalog: Catalog, profile: Profile) -> dg.JobDefinition:
             listener=tell,
             on_plan=tell_plan,
         )
-        failures = [*outcome.gate_failures, *outcome.job_failures]
+        failures: list[GateFailure | JobFailure] = [*outcome.gate_failures, *outcome.job_failures]
         context.add_output_metadata(
             {"partitions made": len(outcome.done), "partitions that were there": outcome.finished}
         )
