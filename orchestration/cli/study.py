@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import typer
+from rich.console import Console
 
 from assets.graph import targets
 from assets.recipe.catalog import Catalog, CatalogError, join, step_name
@@ -17,7 +19,7 @@ from assets.recipe.study import Derived, Study
 from orchestration.cli.context import open_instance, open_profile
 from orchestration.cli.output import Exit, duration, err, fail, out, print_json, print_table
 from orchestration.plan import make_plan
-from orchestration.profile import Profile
+from orchestration.profile import Profile, home
 from orchestration.study import Sharing, StudyCancelledError, as_rows, in_order, run_study, sharing
 
 
@@ -73,6 +75,7 @@ def plan_command(name: str, base: str | None, lake: str | None, as_json: bool) -
                 "estimated_seconds": estimate,
                 **work_saved(found),
                 "shared": shared,
+                "not_here": found.not_here,
             }
         )
         return
@@ -80,6 +83,9 @@ def plan_command(name: str, base: str | None, lake: str | None, as_json: bool) -
     print_table(rows)
     out.print(work_saved(found)["sentence"], markup=False)
     print_table(as_rows(found))
+    if found.not_here:
+        first = next(iter(found.not_here.values()))
+        out.print(f"{len(found.not_here)} of the {len(recipes)} recipes cannot run here: {first}", markup=False)
     if estimate:
         out.print(f"estimated time on two cores: {duration(estimate)}")
 
@@ -139,8 +145,10 @@ class TimeLeft:
         return f", about {duration(each * (self.recipes - number + 1))} left" if has_work and each is not None else ""
 
 
-def run_command(name: str, base: str | None, lake: str | None, profile_name: str | None, as_json: bool) -> None:
-    """Run all recipes of a study; a second call goes on where the first was stopped."""
+def run_command(
+    name: str, base: str | None, lake: str | None, profile_name: str | None, as_json: bool, said: Console = out
+) -> None:
+    """Run all recipes of a study; a second call goes on where the first was stopped. ``said`` is where a line goes at the end."""
     from orchestration.cli.run import check_files, print_event
 
     started = time.monotonic()
@@ -190,11 +198,11 @@ def run_command(name: str, base: str | None, lake: str | None, profile_name: str
         blocked = {recipe: list(place) for recipe, place in outcome.blocked.items()}
         print_json(value | {"failed": sorted(outcome.failed), "blocked": blocked})
     elif outcome.backfill is None:
-        out.print(
+        said.print(
             f"{name}: nothing to do, all {len(recipes)} recipes are done; `tokka study report {name}` compares them."
         )
     else:
-        out.print(
+        said.print(
             f"{name}: {made} partitions made in {duration(seconds)}, Dagster's backfill {outcome.backfill}; "
             f"`tokka study report {name}` compares the recipes."
         )
@@ -204,6 +212,22 @@ def run_command(name: str, base: str | None, lake: str | None, profile_name: str
         gates_only = not any(each.job_failures for each in outcome.failed.values())
         code = Exit.GATE_FAILED if gates_only else Exit.JOB_FAILED
         fail(f"{', '.join(outcome.failed)} stopped; the others went on. What is finished stays.", code)
+
+
+def whole_command(
+    name: str, base: str | None, folder: Path | None, lake: str | None, profile_name: str | None, as_json: bool
+) -> None:
+    """Run a study and write its report, also where arms of it failed; then leaves with the exit code of the run."""
+    code = Exit.DONE
+    try:
+        run_command(name, base, lake, profile_name, as_json=False, said=err)
+    except typer.Exit as stopped:
+        if stopped.exit_code not in (Exit.GATE_FAILED, Exit.JOB_FAILED):
+            raise
+        code = Exit(stopped.exit_code)
+    report_command(name, base, folder or home() / "studies" / name / (base or ""), lake, as_json)
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
 
 
 def _again(name: str) -> str:
