@@ -24,9 +24,11 @@ METHODS = (
 def as_page(report: Mapping[str, Any], reading: str = "") -> Page:
     """The page of a report that ``study_report`` made; ``reading`` is what a person adds to its answer."""
     missing = report["missing"]
-    lead = f"{report['description']} Arms made of {report['base']}, {len(report['seeds']) or 1} seeds each."
+    seeds = len(report["seeds"]) or 1
+    lead = f"{report['description']} Arms made of {report['base']}, {seeds} {'seed' if seeds == 1 else 'seeds'} each."
     if missing:
-        lead += f" {len(missing)} recipes are missing; what follows is of the others."
+        are = "recipe is" if len(missing) == 1 else "recipes are"
+        lead += f" {len(missing)} {are} missing; what follows is of the others."
     sections = [
         Section("Answer", [*answer(report), *(part for part in reading.split("\n\n") if part)]),
         *([Section("Missing", [], [Table(missing)])] if missing else []),

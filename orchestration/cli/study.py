@@ -180,11 +180,11 @@ def run_command(
             fail(str(error))
         except StudyCancelledError:
             fail(
-                f"cancelled in Dagster's UI. What is finished stays; {_again(name)} goes on from there.",
+                f"cancelled in Dagster's UI. What is finished stays; {_again(name, base)} goes on from there.",
                 Exit.INTERRUPTED,
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            fail(f"interrupted. What is finished stays; {_again(name)} goes on from there.", Exit.INTERRUPTED)
+            fail(f"interrupted. What is finished stays; {_again(name, base)} goes on from there.", Exit.INTERRUPTED)
     made = sum(len(each.done) for each in outcome.outcomes.values())
     seconds = time.monotonic() - started
     if as_json:
@@ -230,8 +230,8 @@ def whole_command(
         raise typer.Exit(code)
 
 
-def _again(name: str) -> str:
-    return f"`tokka study run {name}`"
+def _again(name: str, base: str | None) -> str:
+    return f"`tokka study run {name}{f' --base {base}' if base else ''}`"
 
 
 def report_command(name: str, base: str | None, folder: Path | None, lake: str | None, as_json: bool) -> None:
@@ -247,14 +247,15 @@ def report_command(name: str, base: str | None, folder: Path | None, lake: str |
     catalog, study, derived = open_study(name, base)
     if base is None and len(study.bases) > 1:
         fail(f"{name} has several bases; say which one with --base: {', '.join(study.bases)}.")
-    base = base or next(iter(study.bases))
     profile = open_profile(lake)
     keys = {join(e.recipe.name, step_name(step)) for e in derived for step in e.recipe.training.checkpoints}
     found = evaluations(profile, sorted(keys))
     missing = [e.recipe.name for e in derived if join(e.recipe.name, step_name(e.recipe.training.steps)) not in found]
-    report = study_report(profile.lake, study, base, derived, found, _why(catalog, profile, missing))
+    report = study_report(
+        profile.lake, study, base or next(iter(study.bases)), derived, found, _why(catalog, profile, missing)
+    )
     if not report["arms"]:
-        fail(f"no recipe of {name} has scores yet; {_again(name)} makes them.")
+        fail(f"no recipe of {name} has scores yet; {_again(name, base)} makes them.")
     reading = ""
     if folder is not None and (folder / "reading.md").is_file():
         reading = (folder / "reading.md").read_text("utf-8").strip()
@@ -285,7 +286,11 @@ def _why(catalog: Catalog, profile: Profile, recipes: Sequence[str]) -> dict[str
     found = {}
     with open_instance() as instance:
         for recipe in dict.fromkeys(recipes):
-            due = make_plan(catalog, profile, instance, targets(catalog, recipe)).due
+            try:
+                due = make_plan(catalog, profile, instance, targets(catalog, recipe)).due
+            except RecipeError as error:  # a lake can be read where the corpora are not
+                found[recipe] = str(error)
+                continue
             if due:
                 found[recipe] = f"{due[0].stage.asset} {due[0].key}: {due[0].reason}"
     return found

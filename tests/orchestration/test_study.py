@@ -179,6 +179,11 @@ def test_a_plan_needs_no_corpora(ran: Ran) -> None:
     assert planned["partitions_saved"] > 500 and "TOKKA_PORO" in planned["not_here"]["poro-34b"]
 
 
+def test_a_report_needs_no_corpora_either(ran: Ran) -> None:
+    done = ran.place.tokka("study", "report", "ablations", "--base", "poro-34b")
+    assert done.returncode == 2 and "no recipe of ablations has scores yet" in done.stderr, done.stderr
+
+
 def test_an_unknown_study_names_those_there_are(ran: Ran) -> None:
     done = ran.place.tokka("study", "run", "tinny")
     assert done.returncode == 2
