@@ -180,11 +180,14 @@ def run_command(
             fail(str(error))
         except StudyCancelledError:
             fail(
-                f"cancelled in Dagster's UI. What is finished stays; {_again(name, base)} goes on from there.",
+                f"cancelled in Dagster's UI. What is finished stays; {_command('run', name, base)} goes on from there.",
                 Exit.INTERRUPTED,
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            fail(f"interrupted. What is finished stays; {_again(name, base)} goes on from there.", Exit.INTERRUPTED)
+            fail(
+                f"interrupted. What is finished stays; {_command('run', name, base)} goes on from there.",
+                Exit.INTERRUPTED,
+            )
     made = sum(len(each.done) for each in outcome.outcomes.values())
     seconds = time.monotonic() - started
     if as_json:
@@ -199,12 +202,12 @@ def run_command(
         print_json(value | {"failed": sorted(outcome.failed), "blocked": blocked})
     elif outcome.backfill is None:
         said.print(
-            f"{name}: nothing to do, all {len(recipes)} recipes are done; `tokka study report {name}` compares them."
+            f"{name}: nothing to do, all {len(recipes)} recipes are done; {_command('report', name, base)} compares them."
         )
     else:
         said.print(
             f"{name}: {made} partitions made in {duration(seconds)}, Dagster's backfill {outcome.backfill}; "
-            f"`tokka study report {name}` compares the recipes."
+            f"{_command('report', name, base)} compares the recipes."
         )
     for recipe, (asset, key) in outcome.blocked.items():
         err.print(f"{recipe} was not tried: it needs {asset} {key}, which failed.", markup=False)
@@ -230,8 +233,8 @@ def whole_command(
         raise typer.Exit(code)
 
 
-def _again(name: str, base: str | None) -> str:
-    return f"`tokka study run {name}{f' --base {base}' if base else ''}`"
+def _command(what: str, name: str, base: str | None) -> str:
+    return f"`tokka study {what} {name}{f' --base {base}' if base else ''}`"
 
 
 def report_command(name: str, base: str | None, folder: Path | None, lake: str | None, as_json: bool) -> None:
@@ -255,7 +258,7 @@ def report_command(name: str, base: str | None, folder: Path | None, lake: str |
         profile.lake, study, base or next(iter(study.bases)), derived, found, _why(catalog, profile, missing)
     )
     if not report["arms"]:
-        fail(f"no recipe of {name} has scores yet; {_again(name, base)} makes them.")
+        fail(f"no recipe of {name} has scores yet; {_command('run', name, base)} makes them.")
     reading = ""
     if folder is not None and (folder / "reading.md").is_file():
         reading = (folder / "reading.md").read_text("utf-8").strip()

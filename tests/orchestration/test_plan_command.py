@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.recipe.load import recipe_folders
+from assets.recipe.parallel import cheapest, every_way, own_way
 from assets.recipe.studies import load_studies
 from orchestration.cli import app
 
@@ -206,3 +207,12 @@ def test_every_34b_arm_of_the_ablations_has_a_launch_plan():
         found = plan(name, "--gpus", "512", "--gpu", "H100")
         assert found["memory_per_gpu"]["in all"] <= 0.9 * found["memory_per_gpu"]["of"] and found["days"] > 0
         assert found["parameters"] > 33e9
+
+
+def test_every_186m_arm_of_the_ablations_fits_on_one_gpu():
+    derived = load_studies(recipe_folders())["ablations"][1]
+    recipes = {each.recipe.name: each.recipe for each in derived if each.base == "poro-186m"}
+    assert len(recipes) > 12
+    for recipe in recipes.values():
+        assert own_way(recipe, 1, 1) is not None
+        assert cheapest(every_way(recipe, 1, 1), 80_000_000_000) is not None, recipe.name
