@@ -69,3 +69,17 @@ def test_what_is_shared_has_one_digest_each_and_makes_up_the_work_saved(report):
     assert sum(len(row["recipes"]) - 1 for row in work["shared"]) == work["needed"] - work["made"]
     saved = math.fsum(row["seconds"] * (len(row["recipes"]) - 1) for row in work["shared"])
     assert saved == pytest.approx(work["saved_seconds"])
+
+
+def test_scores_of_several_checkpoints_are_curves_over_tokens(report):
+    once = as_page(report)
+    assert "one checkpoint" in as_markdown(once)
+    earlier = [row | {"tokens": row["tokens"] // 2} for row in report["curves"]]
+    page = as_page(report | {"curves": [*earlier, *report["curves"]]})
+    assert "one checkpoint" not in as_markdown(page)
+    plots = {plot.title for section in page.sections for plot in section.plots}
+    metrics = {row["metric"] for row in report["curves"]}
+    assert {title for title in plots if title.endswith(" over tokens")} >= {
+        f"{metric.replace('_', ' ').capitalize()} over tokens" for metric in metrics
+    }
+    assert len(plots) == sum(len(section.plots) for section in once.sections) + len(metrics)
