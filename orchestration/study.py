@@ -7,8 +7,10 @@ from typing import Any
 import dagster as dg
 
 from assets.graph import targets, upstream
+from assets.lake import InputRef
 from assets.recipe.catalog import Catalog
 from assets.recipe.study import Derived
+from assets.recipe.yaml_files import RecipeError
 from assets.stage import Input
 from orchestration.backfill import Backfill, close_dead_backfills
 from orchestration.build import build_definitions
@@ -46,6 +48,8 @@ class Sharing:
     shared: tuple[Shared, ...]
     apart_seconds: float
     together_seconds: float
+    not_here: dict[str, str]
+    """Why it cannot be known of a recipe what of it is finished: its corpora are not on this machine."""
 
     @property
     def saved_partitions(self) -> int:
@@ -63,8 +67,13 @@ def sharing(catalog: Catalog, profile: Profile, instance: dg.DagsterInstance, re
     for recipe in recipes:
         for stage, key in upstream(catalog, targets(catalog, recipe)):
             users.setdefault((stage.asset, key), []).append(recipe)
-    wanted = [target for recipe in recipes for target in targets(catalog, recipe)]
-    finished = make_plan(catalog, profile, instance, wanted).finished
+    finished: dict[Input, InputRef] = {}
+    not_here: dict[str, str] = {}
+    for recipe in recipes:
+        try:
+            finished |= make_plan(catalog, profile, instance, targets(catalog, recipe)).finished
+        except RecipeError as error:
+            not_here[recipe] = str(error)
     seconds = {place: profile.lake.manifest(ref).seconds for place, ref in finished.items() if place in users}
     shared = tuple(
         Shared(
@@ -84,6 +93,7 @@ def sharing(catalog: Catalog, profile: Profile, instance: dg.DagsterInstance, re
         shared=shared,
         apart_seconds=sum(each * len(users[place]) for place, each in seconds.items()),
         together_seconds=sum(seconds.values()),
+        not_here=not_here,
     )
 
 

@@ -125,6 +125,8 @@ RUN = {
     "tokka suites list": Run("finbench"),
     "tokka plan mini --gpus 8 --gpu H100": Run("memory", as_is=True),
     "tokka plan poro-34b --gpus 512 --memory-gb 64": Run("memory", as_is=True),
+    "tokka plan poro-34b --gpus 1024 --gpu MI250X --tokens-per-second 174378": Run("49,618 if all blocks", as_is=True),
+    "tokka study plan ablations --base mini": Run("mini-no-code", as_is=True),
     "tokka try web pages.jsonl.gz --language fi": Run(_KEPT),
     "tokka try web pages.jsonl.gz --language fi --limit 200": Run(_KEPT),
     "tokka try web pages.jsonl.gz --language fi --set digits.at_most=0.2": Run(_KEPT),
@@ -146,6 +148,7 @@ PARSED = {
         "needs a model; tests/orchestration/test_trial.py has one",
     "tokka eval path/to/huggingface-folder --suite english --suite finbench --limit 50 --output scores":
         "needs data that is not in the repository; tests/orchestration/test_eval.py scores suites of its own",
+    "tokka study blessing-of-multilinguality-mini": "takes half an hour; tests/orchestration/test_study.py runs a tiny one",
     "tokka bench tokens --output docs/benchmarks/tokens.json": "takes minutes; tests/infra/test_bench.py runs it on little",
     "TOKKA_HOME=$(mktemp -d) .venv/bin/tokka run mini --json | .venv/bin/python infra/bench/stage_times.py":
         "takes minutes; tests/infra/test_bench.py makes the table",

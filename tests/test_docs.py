@@ -210,9 +210,10 @@ def in_sentences() -> dict[str, str]:
 
 @pytest.mark.parametrize("text", in_sentences())
 def test_a_command_in_a_sentence_exists(text):
-    """Words in capitals stand for values: a number where one is asked for; brackets for what may be left out."""
+    """Words in capitals stand for values: a number or a study where one is asked for; brackets for what may be left out."""
     words = [word.split("|")[0] for word in shlex.split(text.replace("[", "").replace("]", ""))[1:]]
-    parse([("1" if word in ("N", "STEP") else word) for word in words if word != "..."], complete=False)
+    values = {"N": "1", "STEP": "1", "STUDY": "ablations"}
+    parse([values.get(word, word) for word in words if word != "..."], complete=False)
 
 
 # Links, names of files and tests

@@ -236,10 +236,10 @@ class MostlyBoilerplate(Test):
 
 
 # "9.5. Otsikko", "Kuva 17.2. Teksti", "Appendix B. Title": numbered as the parts of a manual are, and no sentence.
-_CAPTION = (
-    r"(?:kuva|kuvio|taulukko|luku|osa|liite|kohta|esimerkki|figure|fig\.|table|chapter|part|appendix|section|example|figur|"
-    r"bild|tabell|kapitel|del|bilaga|avsnitt)[ \t]+(?:\d[\d.\-]*|[A-Z]|[IVXL]+)[.:]?"
+_CAPTIONS = "|".join(
+    re.escape(word.strip()) for language in furniture.LANGUAGES for word in language.CAPTIONS.split("|")
 )
+_CAPTION = rf"(?:{_CAPTIONS})[ \t]+(?:\d[\d.\-]*|[A-Z]|[IVXL]+)[.:]?"
 _NO_SENTENCE = r"""[ \t]+\S.{0,80}?[^\n.!?:;,…"”’»)\]\s]["”’»)\]]*(?:\.\.\.|…)?$"""
 _NUMBERED = rf"(?im)^[ \t]*(?:\d{{1,3}}(?:\.\d{{1,3}})+\.?|{_CAPTION}){_NO_SENTENCE}"
 # A list's numbers are of one level, too, so these count only beside the others.

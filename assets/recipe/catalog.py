@@ -4,8 +4,8 @@ Sources, pools, tokenizers and tasks form one name space over all recipes. Two r
 thing, and then share every artefact made from it; two that mean different things under one name are refused.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from assets.recipe.data import Decontamination, Dedup, Source
@@ -41,12 +41,16 @@ def step_number(name: str) -> int:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The recipes by name. Building one checks that they agree on what they share."""
+    """The recipes by name. Building one checks that they agree on what they share.
+
+    ``aliases`` are further names of recipes: arms of a study that are the same recipe as another.
+    """
 
     recipes: dict[str, Recipe]
+    aliases: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, recipes: Iterable[Recipe]) -> "Catalog":
+    def of(cls, recipes: Iterable[Recipe], aliases: Mapping[str, str] | None = None) -> "Catalog":
         by_name: dict[str, Recipe] = {}
         shared: dict[tuple[str, str], tuple[str, object]] = {}
         for recipe in recipes:
@@ -62,10 +66,11 @@ class Catalog:
                     )
         for recipe in by_name.values():
             _check_start(recipe, by_name)
-        return cls(dict(sorted(by_name.items())))
+        return cls(dict(sorted(by_name.items())), dict(aliases or {}))
 
     def recipe(self, name: str) -> Recipe:
-        """The recipe of that name. Raises CatalogError that lists the names there are."""
+        """The recipe of that name or alias. Raises CatalogError that lists the names there are."""
+        name = self.aliases.get(name, name)
         if name not in self.recipes:
             raise CatalogError(f"There is no recipe {name!r}. The recipes are: {', '.join(self.recipes)}.")
         return self.recipes[name]

@@ -138,8 +138,11 @@ def load_catalog(folders: Iterable[Path] | None = None) -> Catalog:
 
     places = list(folders) if folders is not None else recipe_folders()
     own = [load_recipe(path, places) for folder in places for path in sorted(folder.glob("*.yaml"))]
-    studies = load_studies(places).values()
-    return Catalog.of([*own, *(each.recipe for _, of_study in studies for each in of_study if each.is_new)])
+    derived = [each for _, of_study in load_studies(places).values() for each in of_study]
+    recipes = [*own, *(each.recipe for each in derived if each.is_new)]
+    names = {recipe.name for recipe in recipes}
+    aliases = {each.alias: each.recipe.name for each in derived if each.alias not in names}
+    return Catalog.of(recipes, aliases)
 
 
 def expand(uri: str) -> str:

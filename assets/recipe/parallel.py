@@ -6,6 +6,7 @@ gathers the weights over the network between nodes, over a node inside it (Zhao 
 choice goes first; a larger micro batch makes larger products.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -41,26 +42,38 @@ class DivisionError(ValueError):
 
 def check(recipe: Recipe, gpus: int, nodes: int, tensor: int, shard_over: ShardOver) -> None:
     """Raise DivisionError where a recipe cannot be spread like this."""
-    for what, size in (("GPUs", gpus), ("heads", recipe.model.heads), ("kv_heads", recipe.model.key_value_heads)):
+    heads, groups = recipe.model.heads, recipe.model.key_value_heads
+    for what, size in (("GPUs", gpus), ("heads", heads), ("kv_heads", groups)):
         if size % tensor:
-            raise DivisionError(f"{size} {what} cannot be divided by tensor_parallel, which is {tensor}.")
+            allowed = ", ".join(map(str, divisors(math.gcd(gpus, heads, groups))))
+            raise DivisionError(
+                f"{size} {what} cannot be divided by tensor_parallel, which is {tensor}; it may be {allowed} here."
+            )
     ranks, batch = gpus // tensor, recipe.training.global_batch
     if batch % ranks:
-        near = ", ".join(str(n * tensor) for n in _near(batch, ranks))
         raise DivisionError(
-            f"the global batch of {batch} samples cannot be divided by {ranks} data parallel ranks; numbers of GPUs that fit "
-            f"near it are {near}."
+            f"the global batch of {batch:,} samples cannot be divided by {ranks:,} data parallel ranks."
         )
     if gpus % nodes:
-        raise DivisionError(f"{gpus} GPUs cannot be divided by {nodes} nodes.")
+        near = sorted(divisors(gpus), key=lambda n: (abs(n - nodes), n))[:2]
+        raise DivisionError(
+            f"{gpus:,} GPUs cannot be divided by {nodes:,} nodes; {' or '.join(map(str, sorted(near)))} would do."
+        )
     if shard_over == "node" and ranks % nodes:
-        raise DivisionError(f"shard_over: node needs {ranks} data parallel ranks to be a multiple of {nodes} nodes.")
+        raise DivisionError(
+            f"shard_over: node needs {ranks:,} data parallel ranks to be a multiple of {nodes:,} nodes."
+        )
 
 
-def _near(batch: int, ranks: int) -> list[int]:
-    """The divisor of ``batch`` below ``ranks`` and the one above."""
-    divisors = [n for n in range(1, batch + 1) if batch % n == 0]
-    return [n for n in divisors if n < ranks][-1:] + [n for n in divisors if n > ranks][:1]
+def divisors(number: int) -> list[int]:
+    """All divisors, the smallest first."""
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return sorted({*small, *(number // n for n in small)})
+
+
+def nodes_for(gpus: int, per_node: int) -> int:
+    """The least number of nodes with ``per_node`` GPUs at most, the same number on each."""
+    return next(n for n in divisors(gpus) if gpus <= n * per_node)
 
 
 def ways(recipe: Recipe, gpus: int, nodes: int, tensor: int, shard_over: ShardOver) -> Iterator[Way]:
@@ -118,10 +131,13 @@ def cheapest(found: list[Way], capacity: int) -> Way | None:
     return next((way for way in found if fits(way.parts, capacity)), None)
 
 
-def enough_gpus(recipe: Recipe, gpus: int, nodes: int, capacity: int) -> int | None:
-    """The least doubling of the GPUs, on as many more nodes, on which something fits; None where none does."""
-    while gpus < 16 * recipe.training.global_batch:
-        gpus, nodes = 2 * gpus, 2 * nodes
-        if cheapest(every_way(recipe, gpus, nodes), capacity) is not None:
-            return gpus
-    return None
+def fitting_gpus(recipe: Recipe, gpus: int, per_node: int, capacity: int) -> list[int]:
+    """The numbers of GPUs on which something fits, the nearest below ``gpus`` and the nearest above; those that there are."""
+    numbers = sorted({ranks * size for ranks in divisors(recipe.training.global_batch) for size in TENSOR} - {gpus})
+
+    def fit(number: int) -> bool:
+        return cheapest(every_way(recipe, number, nodes_for(number, per_node)), capacity) is not None
+
+    below = next((n for n in reversed(numbers) if n < gpus and fit(n)), None)
+    above = next((n for n in numbers if n > gpus and fit(n)), None)
+    return [n for n in (below, above) if n is not None]

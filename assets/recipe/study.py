@@ -5,6 +5,7 @@ any size. The recipes are made from it when recipes are read: the base's mapping
 those, as a recipe that ``extends`` another.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -15,6 +16,8 @@ from assets.recipe.model import Recipe
 from assets.recipe.yaml_files import merge
 
 Equal = Literal["compute", "target"]
+SAME = 0.02
+"""Two numbers of epochs that differ by this share are the same arm: Poro's 1,000 B of 994 B tokens make 4 epochs 4.03."""
 NOT_INHERITED = ("automation", "reference", "description")
 """Keys of a base that an arm does not take: schedules and promotion, scores known to be reached by another mixture."""
 
@@ -43,7 +46,7 @@ class Arm(Config):
     without: tuple[str, ...] = Field((), description="groups that are not trained on")
     only: tuple[str, ...] = Field((), description="the only groups that are trained on")
     epochs: dict[str, float] = Field(
-        default_factory=dict, description="epochs of groups, relative to those of the others"
+        default_factory=dict, description="epochs of groups over the whole run; the others share what is left of it"
     )
     share: dict[str, float] = Field(default_factory=dict, description="times the base's share of all tokens, by group")
     vocabulary: float | None = Field(None, gt=0, description="times the base's ids of the tokenizer")
@@ -117,7 +120,11 @@ class Study(Config):
         """The name of a derived recipe: ``mini-no-code``, or with seeds ``mini-no-code-s2``."""
         if self.arms[arm].is_plain and seed is None and not self.change and not self.bases[base].change:
             return self.bases[base].extends or base
-        return f"{base}-{arm}" + ("" if seed is None else f"-s{seed}")
+        return _name(base, arm, seed)
+
+
+def _name(base: str, arm: str, seed: int | None) -> str:
+    return f"{base}-{arm}" + ("" if seed is None else f"-s{seed}")
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,11 @@ class Derived:
     recipe: Recipe
     mixed: Mixed
     is_new: bool
+
+    @property
+    def alias(self) -> str:
+        """The name by base, arm and seed, which the recipe has too where it is another's: ``poro-34b-fi-epochs-4``."""
+        return _name(self.base, self.arm, self.seed)
 
 
 def group_of(recipe: Recipe, source: str) -> str:
@@ -174,16 +186,19 @@ def mixed(tokens: dict[str, float], epochs: dict[str, float], planned: int) -> M
     return Mixed(planned, sampled, {group: each / tokens[group] for group, each in sampled.items()})
 
 
-def arm_epochs(arm: Arm, target: str, tokens: dict[str, float], epochs: dict[str, float]) -> dict[str, float]:
-    """The epochs of each group that is trained on, relative to each other."""
+def arm_epochs(
+    arm: Arm, target: str, tokens: dict[str, float], epochs: dict[str, float], planned: int
+) -> dict[str, float]:
+    """The epochs of each group that is trained on, relative to each other; where the arm says epochs, those of a run of
+    ``planned`` tokens.
+    """
     base = {group: each * tokens[group] for group, each in epochs.items()}
-    kept = {
-        g: arm.epochs.get(g, e) for g, e in epochs.items() if g not in arm.without and (not arm.only or g in arm.only)
-    }
+    kept = {g: e for g, e in epochs.items() if g not in arm.without and (not arm.only or g in arm.only)}
     if not kept:
         raise StudyError("nothing is left to train on")
-    if arm.share:
-        shares = {group: times * base[group] / sum(base.values()) for group, times in arm.share.items()}
+    shares = {group: times * base[group] / sum(base.values()) for group, times in arm.share.items()}
+    shares |= {group: each * tokens[group] / planned for group, each in arm.epochs.items()}
+    if shares:
         whole = sum(shares.values())
         if whole >= 1:
             raise StudyError(
@@ -191,6 +206,8 @@ def arm_epochs(arm: Arm, target: str, tokens: dict[str, float], epochs: dict[str
             )
         others = sum(each * tokens[group] for group, each in kept.items() if group not in shares)
         kept |= {group: share / (1 - whole) * others / tokens[group] for group, share in shares.items()}
+    if arm.epochs:
+        kept = mixed(tokens, kept, planned).epochs
     if arm.continues:
         others = sum(each * tokens[group] for group, each in kept.items() if group != target)
         replay = arm.continues.replay
@@ -214,22 +231,24 @@ def derive(study: Study, base_name: str, value: dict[str, Any], arm_name: str, s
     is_new = name != (base.extends or base_name)
     if is_new:
         value = {key: each for key, each in value.items() if key not in NOT_INHERITED}
-        said = arm.description or "as the base is"
-        value["description"] = f"{base.extends or base_name}, {said}; held equal: {held(study, arm)}."
         value["automation"] = {"follow": False}  # a study runs when somebody runs it
     value = merge(merge(value, study.change), base.change) | {"name": name}
+    if is_new:
+        lead = str(value.get("description") or base.extends or base_name).rstrip(".")
+        value["description"] = f"{lead}: {arm.description or 'as the base is'}; held equal: {held(study, arm)}."
     whole = Recipe.model_validate(value)
     epochs = group_epochs(whole)
-    plain_baseline = study.arms[study.baseline].is_plain
-    if is_new and arm_name != study.baseline and plain_baseline and _changes_nothing(arm, epochs):
-        same = derive(study, base_name, given, study.baseline, seed)
-        return replace(same, arm=arm_name, is_new=False)
     missing = sorted(set(epochs) - set(base.tokens))
     if missing:
         raise StudyError(
             f"bases.{base_name}.tokens lacks the groups {', '.join(missing)} that {base.extends or base_name} trains on"
         )
-    kept = arm_epochs(arm, study.target, base.tokens, epochs)
+    plain_baseline = study.arms[study.baseline].is_plain
+    own = mixed(base.tokens, epochs, whole.training.tokens).epochs
+    if is_new and arm_name != study.baseline and plain_baseline and _changes_nothing(arm, own):
+        same = derive(study, base_name, given, study.baseline, seed)
+        return replace(same, arm=arm_name, is_new=False)
+    kept = arm_epochs(arm, study.target, base.tokens, epochs, whole.training.tokens)
     times = arm.continues.steps if arm.continues else 1.0
     if arm.equal == "target":
         planned = whole.training.tokens
@@ -252,9 +271,11 @@ def derive(study: Study, base_name: str, value: dict[str, Any], arm_name: str, s
 
 
 def _changes_nothing(arm: Arm, epochs: dict[str, float]) -> bool:
-    """Whether all that an arm asks for is how many epochs there are, and there are as many."""
+    """Whether all that an arm asks for is how many epochs there are, and a run of the base has about as many."""
     asked = arm.model_copy(update={"epochs": {}})
-    return asked.is_plain and all(epochs.get(group) == each for group, each in arm.epochs.items())
+    return asked.is_plain and all(
+        math.isclose(epochs.get(group, 0), each, rel_tol=SAME) for group, each in arm.epochs.items()
+    )
 
 
 def held(study: Study, arm: Arm) -> str:

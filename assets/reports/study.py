@@ -189,7 +189,8 @@ def _differences(
 def verdict(test: Mapping[str, Any]) -> str:
     """What a paired test says, in words."""
     if test["p_holm"] is None:
-        return f"{test['seeds']} seeds are too few to tell; {LEAST} are the least"
+        few = "1 seed is" if test["seeds"] == 1 else f"{test['seeds']} seeds are"
+        return f"{few} too few to tell; {LEAST} are the least"
     if test["mean"] == 0 and test["detectable"] == 0:
         return "no difference: the scores are the same in every seed"
     if test["p_holm"] >= SIGNIFICANT:

@@ -14,7 +14,8 @@ Row = dict[str, Any]
 DIGEST = 16
 METHODS = (
     "Intervals of scores are 95 % over the seeds (Student's t). Differences are taken seed by seed, on the same items; their "
-    "error joins the spread over the seeds with the bootstrap error over the items. Holm's correction is over the arms that are "
+    "error joins the spread over the seeds with the bootstrap error over the items, with the degrees of freedom of the seeds, "
+    "which is cautious where the items make most of the error. Holm's correction is over the arms that are "
     "compared with one reference on one metric, not over the metrics, and of p, not of the intervals. `detectable` is the "
     "smallest difference that a study with this error would find in four of five cases with the correction at its strictest."
 )
@@ -23,11 +24,13 @@ METHODS = (
 def as_page(report: Mapping[str, Any], reading: str = "") -> Page:
     """The page of a report that ``study_report`` made; ``reading`` is what a person adds to its answer."""
     missing = report["missing"]
-    lead = f"{report['description']} Arms made of {report['base']}, {len(report['seeds']) or 1} seeds each."
+    seeds = len(report["seeds"]) or 1
+    lead = f"{report['description']} Arms made of {report['base']}, {seeds} {'seed' if seeds == 1 else 'seeds'} each."
     if missing:
-        lead += f" {len(missing)} recipes are missing; what follows is of the others."
+        are = "recipe is" if len(missing) == 1 else "recipes are"
+        lead += f" {len(missing)} {are} missing; what follows is of the others."
     sections = [
-        Section("Answer", [*answer(report), *([reading] if reading else [])]),
+        Section("Answer", [*answer(report), *(part for part in reading.split("\n\n") if part)]),
         *([Section("Missing", [], [Table(missing)])] if missing else []),
         Section("Arms", [_arms_said(report)], [Table(report["arms"])]),
         Section("Scores", [METHODS], [Table(_score_table(report))], plots_of_scores(report)),

@@ -249,17 +249,23 @@ def tainted_by(
 @app.command()
 def plan(
     recipe: RecipeName,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs in all (of an MI250X each half is one).")],
+    gpus: Annotated[int, typer.Option(min=1, max=1_000_000, help="GPUs in all (of an MI250X each half is one).")],
     gpu: Annotated[
         str | None, typer.Option(help="Kind of GPU, such as H100 or MI250X: its memory, peak and power.")
     ] = None,
-    memory_gb: Annotated[float | None, typer.Option(min=1, help="Memory of each, in GB. [that of --gpu]")] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes that they lie on. [8 GPUs each]")] = None,
+    memory_gb: Annotated[
+        float | None, typer.Option(min=1, max=100_000, help="Memory of each, in GB. [that of --gpu]")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Nodes that they lie on. [8 GPUs each]")
+    ] = None,
     tensor_parallel: Annotated[
         int | None, typer.Option(min=1, help="GPUs that share the work on each sample. [the recipe's]")
     ] = None,
     mfu: Annotated[float | None, typer.Option(min=0.01, max=1, help="Share of the peak that the run reaches.")] = None,
-    tokens_per_second: Annotated[float | None, typer.Option(min=1, help="Speed of the whole run, instead.")] = None,
+    tokens_per_second: Annotated[
+        float | None, typer.Option(min=1, max=1e12, help="Speed of the whole run, instead.")
+    ] = None,
     profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:

@@ -1,15 +1,19 @@
 """The groups of commands ``tokka recipes``, ``suites``, ``study`` and ``lake``. Each imports what it needs when it runs."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestration.cli.options import Json, LakeUri, ProfileName, RecipeName, StudyBase, StudyName
+from orchestration.cli.options import Json, LakeUri, ProfileName, RecipeName, StudyBase, StudyName, StudyReport
+from orchestration.cli.study_names import WHOLE, StudyCommands
 
 recipes = typer.Typer(help="The recipes: list, show, check.", no_args_is_help=True)
 suites = typer.Typer(help="The suites of evaluation tasks: list, show, fetch their data.", no_args_is_help=True)
-study = typer.Typer(help="Studies: recipes that differ in one thing each, over seeds.", no_args_is_help=True)
+study = typer.Typer(
+    cls=StudyCommands,
+    help="Studies: recipes that differ in one thing each, over seeds. `tokka study STUDY` runs one and writes its report.",
+    no_args_is_help=True,
+)
 lake = typer.Typer(help="The lake: what is in it, and whether it is whole.", no_args_is_help=True)
 
 
@@ -101,11 +105,26 @@ def study_run(
     run_command(name, base, lake, profile, as_json)
 
 
+@study.command(WHOLE, hidden=True)
+def study_whole(
+    name: StudyName,
+    base: StudyBase = None,
+    to: StudyReport = None,
+    lake: LakeUri = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
+    """Run all recipes of a study, and write its report. [TOKKA_HOME/studies/STUDY/BASE]"""
+    from orchestration.cli.study import whole_command
+
+    whole_command(name, base, to, lake, profile, as_json)
+
+
 @study.command("report")
 def study_report(
     name: StudyName,
     base: StudyBase = None,
-    to: Annotated[Path | None, typer.Option(help="Write it to this folder, as HTML, Markdown and JSON.")] = None,
+    to: StudyReport = None,
     lake: LakeUri = None,
     as_json: Json = False,
 ) -> None:

@@ -1,5 +1,6 @@
 """Options and arguments that several commands have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,3 +15,4 @@ LakeUri = Annotated[
 ]
 StudyName = Annotated[str, typer.Argument(help="A study's name.")]
 StudyBase = Annotated[str | None, typer.Option(help="Only the recipes made of this base. [all]")]
+StudyReport = Annotated[Path | None, typer.Option("--to", help="Write it to this folder, as HTML, Markdown and JSON.")]

@@ -10,13 +10,14 @@ from assets.recipe.parallel import (
     DivisionError,
     Way,
     cheapest,
-    enough_gpus,
     every_way,
+    fitting_gpus,
+    nodes_for,
     own_way,
     ways,
 )
 from orchestration.cli.context import open_profile, open_recipe
-from orchestration.cli.output import err, fail, out, print_json, print_table
+from orchestration.cli.output import duration, err, fail, out, print_json, print_table
 from training_jobs.cost import DEVICES, TERA, Device, Gauge, Matrices, energy_kwh, find_device
 
 GB = 1_000_000_000
@@ -28,6 +29,8 @@ MEMORY_GB = {
 UTILISATION = 0.4
 """Share of the peak that the computation with recomputation is taken to reach, unless --mfu says more: Llama 3 reached
 38 to 43 % on 8,192 to 16,384 H100 (Dubey et al. 2024, table 4)."""
+PER_NODE = 8
+"""GPUs of a node, where nobody says how many nodes there are."""
 UTILISATION_MI250X = 0.253
 """The same on MI250X: Poro's 49,618 TFLOP/s on 1,024 halves of 191.5 TFLOP/s (Luukkonen et al. 2024, section 3.2)."""
 
@@ -46,11 +49,19 @@ def plan_command(
 ) -> None:
     """Print the plan. Leaves with 2 where the batch cannot be divided, or nothing fits."""
     _, recipe = open_recipe(name)
+    if mfu is not None and tokens_per_second is not None:
+        fail("give --mfu or --tokens-per-second, not both: each says how fast the run is.")
     device = _device(gpu)
     capacity = int((memory_gb or _memory_of(gpu, device)) * GB)
-    nodes = nodes or -(-gpus // 8)
-    way, warning = _choose(recipe, gpus, nodes, tensor_parallel, capacity)
+    per_node = gpus // nodes if nodes and gpus % nodes == 0 and gpus > PER_NODE else PER_NODE
+    nodes = nodes or nodes_for(gpus, per_node)
+    way, warning = _choose(recipe, gpus, nodes, per_node, tensor_parallel, capacity)
     own = own_way(recipe, gpus, nodes)
+    cost = _cost(recipe, gpus, gpu, device, mfu, tokens_per_second, way, open_profile(name=profile_name).assumptions)
+    if cost["mfu"] is not None and cost["mfu"] > 1:
+        warning = (
+            f"{warning} {cost['tokens_per_second']:,} tokens/s are {cost['mfu']:,.3g} times the peak of {gpus:,} {gpu}."
+        )
     value = {
         "recipe": recipe.name,
         "parameters": recipe.model.parameters(recipe.tokenizer.vocab_size),
@@ -62,17 +73,17 @@ def plan_command(
         "activations": _activations(recipe, way),
         "own_settings_need": own.bytes if own else None,
         "own_settings_fit": fits(own.parts, capacity) if own else False,
-        "warning": warning,
+        "warning": warning.strip(),
         "steps": recipe.training.steps,
         "tokens": recipe.training.tokens,
-        **_cost(recipe, gpus, gpu, device, mfu, tokens_per_second, way, open_profile(name=profile_name).assumptions),
+        **cost,
     }
     if as_json:
         print_json(value)
         return
-    if warning:
-        err.print(f"warning: {warning}", style="yellow", markup=False)
-    _print(recipe, value, way)
+    if value["warning"]:
+        err.print(f"warning: {value['warning']}", style="yellow", markup=False)
+    _print(recipe, value, way, device is not None and "mi250x" in device.parts)
 
 
 def _device(gpu: str | None) -> Device | None:
@@ -90,7 +101,7 @@ def _memory_of(gpu: str | None, device: Device | None) -> float:
     return 80 if "80gb" in (gpu or "").lower() else MEMORY_GB[device.parts]
 
 
-def _choose(recipe: Recipe, gpus: int, nodes: int, tensor: int | None, capacity: int) -> tuple[Way, str]:
+def _choose(recipe: Recipe, gpus: int, nodes: int, per_node: int, tensor: int | None, capacity: int) -> tuple[Way, str]:
     """The way to go and, where it is not within the recipe's own parallelism, why."""
     training = recipe.training
     size, shard_over = tensor or training.tensor_parallel, training.shard_over
@@ -108,27 +119,32 @@ def _choose(recipe: Recipe, gpus: int, nodes: int, tensor: int | None, capacity:
         largest = max(least.parts, key=lambda part: least.parts[part])
         reason = (
             f"{recipe.name} does not fit into {capacity / GB:g} GB: with tensor_parallel {size} and shard_over {shard_over} the "
-            f"least it needs is {least.bytes / GB:.1f} GB and {HEADROOM:.0%} of the memory free, of which {largest} take "
-            f"{least.parts[largest] / GB:.1f} GB."
+            f"least it needs is {least.bytes / GB:.1f} GB and {HEADROOM:.0%} of the memory free. The largest part is "
+            f"{largest}, {least.parts[largest] / GB:.1f} GB."
         )
     others = every_way(recipe, gpus, nodes, tensor)
     proposal = cheapest(others, capacity)
     if proposal is None:
-        if asked:
-            reason += _more(recipe, others or asked, gpus, nodes, capacity)
-        fail(reason)
+        fail(f"{reason} {_instead(recipe, gpus, nodes, per_node, tensor, capacity)}")
     return proposal, f"{reason} {_why(proposal, others, capacity)}"
 
 
-def _more(recipe: Recipe, others: list[Way], gpus: int, nodes: int, capacity: int) -> str:
-    """What would help where nothing fits."""
-    least = min(others, key=lambda way: way.bytes)
-    enough = enough_gpus(recipe, gpus, nodes, capacity)
-    more = f"; {enough} GPUs of this memory are enough" if enough else ""
-    return (
-        f" No tensor parallelism, sharding, recomputation or micro batch makes it fit: the least of all is "
-        f"{least.bytes / GB:.1f} GB. Take more GPUs or GPUs of more memory{more}."
-    )
+def _instead(recipe: Recipe, gpus: int, nodes: int, per_node: int, tensor: int | None, capacity: int) -> str:
+    """What would help where nothing fits: another tensor parallelism than the one asked for, or another number of GPUs."""
+    if gpus % nodes:
+        return "Without --nodes there are as few as can be."
+    every = every_way(recipe, gpus, nodes)
+    found = cheapest(every, capacity)
+    if tensor and found is not None:
+        return f"Without --tensor-parallel it fits. {_why(found, every, capacity)}"
+    said = ""
+    if every:
+        least = min(way.bytes for way in every) / GB
+        said = f"No tensor parallelism, sharding, recomputation or micro batch makes it fit: the least of all is {least:.1f} GB. "
+    numbers = fitting_gpus(recipe, gpus, per_node, capacity)
+    if not numbers:
+        return f"{said}No number of GPUs of {capacity / GB:g} GB is enough: take GPUs of more memory."
+    return f"{said}It fits on {' or '.join(f'{n:,}' for n in numbers)} GPUs of {capacity / GB:g} GB."
 
 
 def _why(proposal: Way, others: list[Way], capacity: int) -> str:
@@ -208,7 +224,7 @@ def _cost(
         "tflops_recomputed": speed * again / TERA,
         "mfu": None if gauge.peak is None else speed * plain / (gauge.peak * gpus),
         "days": round(seconds / 86_400, 2),
-        "gpu_hours": round(seconds / 3600 * gpus),
+        "gpu_hours": round(seconds / 3600 * gpus, 1 if seconds * gpus < 360_000 else None),
         "energy_kwh": None if energy is None else round(energy, 3),
         "co2_kg": None if energy is None or grid is None else round(energy * grid, 3),
         "watts": watts,
@@ -216,16 +232,23 @@ def _cost(
     }
 
 
-def _print(recipe: Recipe, value: dict[str, Any], way: Way) -> None:
+def _counted(number: float, what: str) -> str:
+    return f"{number:,g} {what}{'' if number == 1 else 's'}"
+
+
+def _print(recipe: Recipe, value: dict[str, Any], way: Way, halves: bool) -> None:
+    """The plan for people; ``halves`` of a module are what counts as a GPU."""
     training, layout = recipe.training, way.layout
     out.print(
         f"{recipe.name}: {value['parameters']:,} parameters, {training.steps:,} steps of {training.global_batch:,} x "
         f"{training.sequence_length:,} tokens, {training.tokens:,} tokens in all"
     )
     out.print(
-        f"{value['gpus']} GPUs on {value['nodes']} nodes: data parallel {way.ranks} x tensor parallel {layout.tensor}, each copy "
-        f"of the weights over {layout.shards * layout.tensor} GPUs"
+        f"{_counted(value['gpus'], 'GPU')} on {_counted(value['nodes'], 'node')}: data parallel {way.ranks} x tensor parallel "
+        f"{layout.tensor}, each copy of the weights over {_counted(layout.shards * layout.tensor, 'GPU')}"
     )
+    if halves:
+        out.print(f"each half (GCD) of an MI250X is a GPU here: these are {_counted(value['gpus'] / 2, 'module')}")
     out.print(
         f"micro batch {layout.micro_batch}, accumulation {layout.accumulation}, activation checkpointing {layout.checkpointing}"
     )
@@ -250,9 +273,17 @@ def _print_time(value: dict[str, Any]) -> None:
         out.print("time: give --gpu, or --tokens-per-second")
         return
     mfu = "" if value["mfu"] is None else f", MFU {value['mfu']:.1%}"
+    seconds = value["tokens"] / value["tokens_per_second"]
+    time = (
+        f"{value['days']:,} days"
+        if seconds > 86_400
+        else duration(seconds)
+        if seconds > 60
+        else f"{seconds:.1f} seconds"
+    )
     out.print(
-        f"time: {value['days']:,} days at {value['tokens_per_second']:,} tokens/s, {value['gpu_hours']:,} GPU-hours, without "
-        f"restarts and evaluation (speed {value['speed_from']})",
+        f"time: {time} at {value['tokens_per_second']:,} tokens/s, {value['gpu_hours']:,} GPU-hours, without restarts and "
+        f"evaluation (speed {value['speed_from']})",
         markup=False,
     )
     out.print(

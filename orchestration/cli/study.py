@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import typer
+from rich.console import Console
 
 from assets.graph import targets
 from assets.recipe.catalog import Catalog, CatalogError, join, step_name
@@ -17,7 +19,7 @@ from assets.recipe.study import Derived, Study
 from orchestration.cli.context import open_instance, open_profile
 from orchestration.cli.output import Exit, duration, err, fail, out, print_json, print_table
 from orchestration.plan import make_plan
-from orchestration.profile import Profile
+from orchestration.profile import Profile, home
 from orchestration.study import Sharing, StudyCancelledError, as_rows, in_order, run_study, sharing
 
 
@@ -47,7 +49,7 @@ def list_command(as_json: bool) -> None:
             "description": study.description,
             "bases": len(study.bases),
             "arms": len(study.arms),
-            "seeds": len(study.seeds),
+            "seeds": len(study.seeds) or 1,
         }
         for name, (study, _) in studies.items()
     ]
@@ -73,6 +75,7 @@ def plan_command(name: str, base: str | None, lake: str | None, as_json: bool) -
                 "estimated_seconds": estimate,
                 **work_saved(found),
                 "shared": shared,
+                "not_here": found.not_here,
             }
         )
         return
@@ -80,6 +83,9 @@ def plan_command(name: str, base: str | None, lake: str | None, as_json: bool) -
     print_table(rows)
     out.print(work_saved(found)["sentence"], markup=False)
     print_table(as_rows(found))
+    if found.not_here:
+        first = next(iter(found.not_here.values()))
+        out.print(f"{len(found.not_here)} of the {len(recipes)} recipes cannot run here: {first}", markup=False)
     if estimate:
         out.print(f"estimated time on two cores: {duration(estimate)}")
 
@@ -139,8 +145,10 @@ class TimeLeft:
         return f", about {duration(each * (self.recipes - number + 1))} left" if has_work and each is not None else ""
 
 
-def run_command(name: str, base: str | None, lake: str | None, profile_name: str | None, as_json: bool) -> None:
-    """Run all recipes of a study; a second call goes on where the first was stopped."""
+def run_command(
+    name: str, base: str | None, lake: str | None, profile_name: str | None, as_json: bool, said: Console = out
+) -> None:
+    """Run all recipes of a study; a second call goes on where the first was stopped. ``said`` is where a line goes at the end."""
     from orchestration.cli.run import check_files, print_event
 
     started = time.monotonic()
@@ -172,11 +180,14 @@ def run_command(name: str, base: str | None, lake: str | None, profile_name: str
             fail(str(error))
         except StudyCancelledError:
             fail(
-                f"cancelled in Dagster's UI. What is finished stays; {_again(name)} goes on from there.",
+                f"cancelled in Dagster's UI. What is finished stays; {_command('run', name, base)} goes on from there.",
                 Exit.INTERRUPTED,
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            fail(f"interrupted. What is finished stays; {_again(name)} goes on from there.", Exit.INTERRUPTED)
+            fail(
+                f"interrupted. What is finished stays; {_command('run', name, base)} goes on from there.",
+                Exit.INTERRUPTED,
+            )
     made = sum(len(each.done) for each in outcome.outcomes.values())
     seconds = time.monotonic() - started
     if as_json:
@@ -190,13 +201,13 @@ def run_command(name: str, base: str | None, lake: str | None, profile_name: str
         blocked = {recipe: list(place) for recipe, place in outcome.blocked.items()}
         print_json(value | {"failed": sorted(outcome.failed), "blocked": blocked})
     elif outcome.backfill is None:
-        out.print(
-            f"{name}: nothing to do, all {len(recipes)} recipes are done; `tokka study report {name}` compares them."
+        said.print(
+            f"{name}: nothing to do, all {len(recipes)} recipes are done; {_command('report', name, base)} compares them."
         )
     else:
-        out.print(
+        said.print(
             f"{name}: {made} partitions made in {duration(seconds)}, Dagster's backfill {outcome.backfill}; "
-            f"`tokka study report {name}` compares the recipes."
+            f"{_command('report', name, base)} compares the recipes."
         )
     for recipe, (asset, key) in outcome.blocked.items():
         err.print(f"{recipe} was not tried: it needs {asset} {key}, which failed.", markup=False)
@@ -206,8 +217,24 @@ def run_command(name: str, base: str | None, lake: str | None, profile_name: str
         fail(f"{', '.join(outcome.failed)} stopped; the others went on. What is finished stays.", code)
 
 
-def _again(name: str) -> str:
-    return f"`tokka study run {name}`"
+def whole_command(
+    name: str, base: str | None, folder: Path | None, lake: str | None, profile_name: str | None, as_json: bool
+) -> None:
+    """Run a study and write its report, also where arms of it failed; then leaves with the exit code of the run."""
+    code = Exit.DONE
+    try:
+        run_command(name, base, lake, profile_name, as_json=False, said=err)
+    except typer.Exit as stopped:
+        if stopped.exit_code not in (Exit.GATE_FAILED, Exit.JOB_FAILED):
+            raise
+        code = Exit(stopped.exit_code)
+    report_command(name, base, folder or home() / "studies" / name / (base or ""), lake, as_json)
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _command(what: str, name: str, base: str | None) -> str:
+    return f"`tokka study {what} {name}{f' --base {base}' if base else ''}`"
 
 
 def report_command(name: str, base: str | None, folder: Path | None, lake: str | None, as_json: bool) -> None:
@@ -223,14 +250,15 @@ def report_command(name: str, base: str | None, folder: Path | None, lake: str |
     catalog, study, derived = open_study(name, base)
     if base is None and len(study.bases) > 1:
         fail(f"{name} has several bases; say which one with --base: {', '.join(study.bases)}.")
-    base = base or next(iter(study.bases))
     profile = open_profile(lake)
     keys = {join(e.recipe.name, step_name(step)) for e in derived for step in e.recipe.training.checkpoints}
     found = evaluations(profile, sorted(keys))
     missing = [e.recipe.name for e in derived if join(e.recipe.name, step_name(e.recipe.training.steps)) not in found]
-    report = study_report(profile.lake, study, base, derived, found, _why(catalog, profile, missing))
+    report = study_report(
+        profile.lake, study, base or next(iter(study.bases)), derived, found, _why(catalog, profile, missing)
+    )
     if not report["arms"]:
-        fail(f"no recipe of {name} has scores yet; {_again(name)} makes them.")
+        fail(f"no recipe of {name} has scores yet; {_command('run', name, base)} makes them.")
     reading = ""
     if folder is not None and (folder / "reading.md").is_file():
         reading = (folder / "reading.md").read_text("utf-8").strip()
@@ -261,7 +289,11 @@ def _why(catalog: Catalog, profile: Profile, recipes: Sequence[str]) -> dict[str
     found = {}
     with open_instance() as instance:
         for recipe in dict.fromkeys(recipes):
-            due = make_plan(catalog, profile, instance, targets(catalog, recipe)).due
+            try:
+                due = make_plan(catalog, profile, instance, targets(catalog, recipe)).due
+            except RecipeError as error:  # a lake can be read where the corpora are not
+                found[recipe] = str(error)
+                continue
             if due:
                 found[recipe] = f"{due[0].stage.asset} {due[0].key}: {due[0].reason}"
     return found

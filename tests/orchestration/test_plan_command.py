@@ -1,19 +1,23 @@
 """``tokka plan`` and ``tokka recipes``: what is planned for many GPUs, what does not fit, and which files are missing."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from assets.recipe.load import recipe_folders
+from assets.recipe.parallel import cheapest, every_way, own_way
 from assets.recipe.studies import load_studies
 from orchestration.cli import app
 
 
 @pytest.fixture(autouse=True)
-def _project_alone(monkeypatch):
-    for name in ("TOKKA_RECIPES", "TOKKA_PORO"):
-        monkeypatch.delenv(name, raising=False)
+def _project_alone(monkeypatch, tmp_path):
+    """The project's recipes, and one whose batch can be divided by 3 and by 5."""
+    monkeypatch.delenv("TOKKA_PORO", raising=False)
+    (tmp_path / "even.yaml").write_text("extends: mini\ntraining: {global_batch: 120}\n")
+    monkeypatch.setenv("TOKKA_RECIPES", str(tmp_path))
 
 
 def tokka(*arguments):
@@ -76,6 +80,31 @@ def test_what_does_not_fit_gets_the_cheapest_way_that_does():
     assert plan("poro-34b", "--gpus", "512", "--gpu", "H100")["warning"] == ""
 
 
+def test_what_is_named_instead_fits():
+    for gpus in (1, 7, 100, 1000, 3000):
+        result = tokka("plan", "poro-34b", "--gpus", str(gpus), "--gpu", "H100")
+        named = re.search(r"It fits on ([0-9,]+)(?: or ([0-9,]+))? GPUs", result.stderr)
+        assert result.exit_code == 2 and named is not None, result.stderr
+        for number in filter(None, named.groups()):
+            found = plan("poro-34b", "--gpus", number.replace(",", ""), "--gpu", "H100")
+            assert found["memory_per_gpu"]["in all"] <= 0.9 * 80e9
+
+
+def test_nodes_are_as_few_as_can_be_of_8_gpus_and_even():
+    numbers = {gpus: plan("even", "--gpus", str(gpus), "--gpu", "H100")["nodes"] for gpus in (4, 8, 12, 20)}
+    assert numbers == {4: 1, 8: 1, 12: 2, 20: 4}
+
+
+def test_a_speed_above_the_peak_is_warned_of():
+    found = plan("mini", "--gpus", "1", "--gpu", "H100", "--tokens-per-second", "1e9")
+    assert found["mfu"] > 1 and "times the peak of 1 H100" in found["warning"]
+
+
+def test_halves_of_a_module_are_said_to_be_the_gpus():
+    text = tokka("plan", "poro-34b", "--gpus", "1024", "--gpu", "MI250X").stdout
+    assert "each half (GCD) of an MI250X is a GPU here: these are 512 modules" in text
+
+
 def test_recomputation_costs_time():
     often, never = (plan("poro-34b", "--gpus", "512", "--gpu", "H100", "--memory-gb", m) for m in ("64", "192"))
     assert often["days"] > 1.2 * never["days"]
@@ -103,7 +132,7 @@ def test_more_memory_recomputes_less():
         (("poro-34b", "--gpus", "500", "--memory-gb", "64"), "cannot be divided by 500 data parallel ranks"),
         (
             ("poro-34b", "--gpus", "512", "--memory-gb", "64", "--nodes", "100"),
-            "512 GPUs cannot be divided by 100 nodes",
+            "512 GPUs cannot be divided by 100 nodes; 64 or 128 would do",
         ),
         (
             ("poro-34b", "--gpus", "512", "--memory-gb", "20"),
@@ -115,7 +144,26 @@ def test_more_memory_recomputes_less():
             "the peak of 'abacus' is not known",
         ),
         (("mini", "--gpus", "2"), "give --gpu, such as H100, or --memory-gb"),
-        (("poro-34b", "--gpus", "8", "--gpu", "H100"), "16 GPUs of this memory are enough"),
+        (("poro-34b", "--gpus", "8", "--gpu", "H100"), "It fits on 16 GPUs of 80 GB"),
+        # What is named divides and fits: 2 and 4 GPUs would divide the batch as well.
+        (("poro-34b", "--gpus", "1", "--gpu", "H100"), "the least of all is 696.1 GB. It fits on 16 GPUs of 80 GB"),
+        (("poro-34b", "--gpus", "3", "--gpu", "H100"), "divided by 3 data parallel ranks. It fits on 16 GPUs of 80 GB"),
+        (("poro-34b", "--gpus", "10000", "--gpu", "H100"), "It fits on 8,192 or 16,384 GPUs of 80 GB"),
+        (("poro-34b", "--gpus", "512", "--memory-gb", "8"), "No number of GPUs of 8 GB is enough"),
+        (
+            ("poro-34b", "--gpus", "512", "--gpu", "H100", "--tensor-parallel", "16"),
+            "it may be 1, 2, 4, 8 here. Without",
+        ),
+        (
+            ("poro-34b", "--gpus", "16", "--gpu", "H100", "--tensor-parallel", "1"),
+            "Without --tensor-parallel it fits. The cheapest that fits: tensor_parallel 8",
+        ),
+        (("mini", "--gpus", "2", "--memory-gb", "inf"), "less than or equal to"),
+        (("mini", "--gpus", "2", "--memory-gb", "8", "--tokens-per-second", "inf"), "less than or equal to"),
+        (
+            ("mini", "--gpus", "2", "--gpu", "H100", "--tokens-per-second", "9", "--mfu", "0.4"),
+            "give --mfu or --tokens-per-second, not both",
+        ),
         (("poro-34b", "--gpus", "480", "--memory-gb", "64", "--tensor-parallel", "5"), "56 heads cannot be divided by"),
         (("nobody", "--gpus", "2", "--memory-gb", "8"), "There is no recipe 'nobody'"),
     ],
@@ -123,9 +171,8 @@ def test_more_memory_recomputes_less():
 def test_what_cannot_be_is_said(arguments, sentence):
     result = tokka("plan", *arguments)
     assert result.exit_code == 2
-    import re
-
-    assert re.search(sentence, result.stderr.replace("\n", " ")), result.stderr
+    # Wrong usage is shown in a frame.
+    assert re.search(sentence, " ".join(re.sub("[│╭╰─╮╯]", " ", result.stderr).split())), result.stderr
 
 
 def test_check_names_every_source_of_poro_without_files(tmp_path, monkeypatch):
@@ -160,3 +207,12 @@ def test_every_34b_arm_of_the_ablations_has_a_launch_plan():
         found = plan(name, "--gpus", "512", "--gpu", "H100")
         assert found["memory_per_gpu"]["in all"] <= 0.9 * found["memory_per_gpu"]["of"] and found["days"] > 0
         assert found["parameters"] > 33e9
+
+
+def test_every_186m_arm_of_the_ablations_fits_on_one_gpu():
+    derived = load_studies(recipe_folders())["ablations"][1]
+    recipes = {each.recipe.name: each.recipe for each in derived if each.base == "poro-186m"}
+    assert len(recipes) > 12
+    for recipe in recipes.values():
+        assert own_way(recipe, 1, 1) is not None
+        assert cheapest(every_way(recipe, 1, 1), 80_000_000_000) is not None, recipe.name

@@ -155,6 +155,35 @@ def test_the_report_shows_scores_differences_curves_cost_and_the_shared_work(ran
     assert list(folder.glob("*.png"))
 
 
+def test_the_name_of_a_study_runs_it_and_writes_its_report(ran: Ran) -> None:
+    done = ran.place.tokka("study", "tiny", "--json")
+    assert done.returncode == GATE_FAILED, done.stderr
+    assert json.loads(done.stdout)["study"] == "tiny" and "0 partitions made" in done.stderr
+    folder = ran.place.folder / "home" / "studies" / "tiny"
+    assert json.loads((folder / "report.json").read_text("utf-8")) == json.loads(done.stdout)
+    assert {"report.html", "report.md"} <= {path.name for path in folder.iterdir()}
+
+
+def test_neither_a_study_nor_a_command_names_both(ran: Ran) -> None:
+    done = ran.place.tokka("study", "reprot")
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "there is no study 'reprot'" in said and "tiny" in said and "Commands are: list, plan, run, report." in said
+
+
+def test_a_plan_needs_no_corpora(ran: Ran) -> None:
+    done = ran.place.tokka("study", "plan", "ablations", "--base", "poro-34b", "--json")
+    assert done.returncode == 0, done.stderr
+    planned = json.loads(done.stdout)
+    assert set(planned["not_here"]) == set(planned["order"]) and planned["finished"] == 0
+    assert planned["partitions_saved"] > 500 and "TOKKA_PORO" in planned["not_here"]["poro-34b"]
+
+
+def test_a_report_needs_no_corpora_either(ran: Ran) -> None:
+    done = ran.place.tokka("study", "report", "ablations", "--base", "poro-34b")
+    assert done.returncode == 2 and "no recipe of ablations has scores yet" in done.stderr, done.stderr
+
+
 def test_an_unknown_study_names_those_there_are(ran: Ran) -> None:
     done = ran.place.tokka("study", "run", "tinny")
     assert done.returncode == 2

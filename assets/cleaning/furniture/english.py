@@ -125,3 +125,4 @@ report (a|an) (bug|error|issue|problem) (in|with) *
 RIGHTS = "all rights reserved"
 HOME = "you are here"
 MAYBE_HOME = "home | homepage"
+CAPTIONS = "figure | fig. | table | chapter | part | appendix | section | example"

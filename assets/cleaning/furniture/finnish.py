@@ -144,3 +144,4 @@ selaimesi ei tue (javascriptiä|upotettuja videoita|html videota|videota|tätä 
 RIGHTS = "kaikki oikeudet pidätetään | kaikki oikeudet pidätetty"
 HOME = "etusivu | olet tässä | olet täällä"
 MAYBE_HOME = "koti | kotisivu"
+CAPTIONS = "kuva | kuvio | taulukko | luku | osa | liite | kohta | esimerkki"

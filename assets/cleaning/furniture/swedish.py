@@ -88,3 +88,4 @@ din webbläsare (stöder|stödjer) inte …
 RIGHTS = "alla rättigheter förbehållna | med ensamrätt"
 HOME = "du är här"
 MAYBE_HOME = "hem | start | startsida | startsidan"
+CAPTIONS = "figur | bild | tabell | kapitel | del | bilaga | avsnitt"

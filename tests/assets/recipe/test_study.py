@@ -22,7 +22,7 @@ def ablations():
 
 
 def shares(arm):
-    found = mixed(TOKENS, arm_epochs(arm, "fi", TOKENS, EPOCHS), 1_000)
+    found = mixed(TOKENS, arm_epochs(arm, "fi", TOKENS, EPOCHS, 1_000), 1_000)
     assert sum(found.sampled.values()) == pytest.approx(1_000)
     return {group: tokens / 1_000 for group, tokens in found.sampled.items()}
 
@@ -32,6 +32,14 @@ def test_a_share_is_times_the_bases_share():
     ten = shares(Arm(share={"pairs": 10}))
     assert ten["pairs"] == pytest.approx(10 * base["pairs"])
     assert ten["fi"] / ten["en"] == pytest.approx(base["fi"] / base["en"])
+
+
+def test_epochs_are_those_of_the_run_and_the_others_keep_their_proportions():
+    for times in (1, 8):
+        epochs = arm_epochs(Arm(epochs={"fi": times}), "fi", TOKENS, EPOCHS, 1_000)
+        assert epochs["fi"] == pytest.approx(times)
+        assert epochs["code"] / epochs["en"] == pytest.approx(1.5) and epochs["pairs"] == pytest.approx(epochs["en"])
+        assert sum(each * TOKENS[group] for group, each in epochs.items()) == pytest.approx(1_000)
 
 
 def test_what_is_left_out_is_made_up_for_by_the_rest():
@@ -48,11 +56,15 @@ def test_replay_is_its_share():
 
 @pytest.mark.parametrize(
     ("arm", "sentence"),
-    [({"share": {"pairs": 200}}, "below 100 %"), ({"without": list(TOKENS)}, "nothing is left")],
+    [
+        ({"share": {"pairs": 200}}, "below 100 %"),
+        ({"epochs": {"fi": 34}}, "the shares of fi are 102% of all tokens"),
+        ({"without": list(TOKENS)}, "nothing is left"),
+    ],
 )
 def test_an_arm_that_cannot_be_is_refused(arm, sentence):
     with pytest.raises(StudyError, match=sentence):
-        arm_epochs(Arm.model_validate(arm), "fi", TOKENS, EPOCHS)
+        arm_epochs(Arm.model_validate(arm), "fi", TOKENS, EPOCHS, 1_000)
 
 
 def test_each_ablation_is_there_at_three_sizes(catalog, ablations):
@@ -74,8 +86,24 @@ def test_each_ablation_is_there_at_three_sizes(catalog, ablations):
             assert names[base, arm] == f"{base}-{arm}" and f"{base}-{arm}" in catalog.recipes
     epochs = {name.removeprefix("fi-epochs-") for _, name in names if name.startswith("fi-epochs-")}
     assert epochs == {"1", "2", "4", "8"}
-    # Poro has four epochs of Finnish, so that arm is Poro itself and is not trained twice.
+    # Poro has four epochs of Finnish, so that arm is Poro itself and is not trained twice; its name is known all the same.
     assert names["poro-34b", "fi-epochs-4"] == names["poro-34b", "full"] == "poro-34b"
+    for (base, arm), name in names.items():
+        assert catalog.recipe(f"{base}-{arm}").name == name
+
+
+def test_epochs_of_finnish_are_as_many_as_the_arm_says(ablations):
+    for each in ablations:
+        if each.arm.startswith("fi-epochs-"):
+            asked = float(each.arm.removeprefix("fi-epochs-"))
+            assert each.mixed.epochs["fi"] == pytest.approx(asked, rel=0.01), each.alias
+            assert each.mixed.tokens == pytest.approx(each.recipe.training.tokens)
+
+
+def test_a_recipe_says_of_which_arm_it_is(catalog):
+    said = {name: recipe.description for name, recipe in catalog.recipes.items()}
+    assert "without code" in said["poro-34b-no-code"]
+    assert "Finnish and code" in said["blessing-with-code-s1"] and "1 million" in said["blessing-with-code-s1"]
 
 
 def test_what_is_held_equal(catalog):
