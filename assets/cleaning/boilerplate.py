@@ -3,6 +3,7 @@
 A line is furniture when it is made of nothing but phrases of ``assets.cleaning.furniture``, or is a notice, a copyright line
 or a breadcrumb. What is certain is cut wherever it stands; the rest only among its like: in a run of furniture lines at the
 start or the end of the document, or in a longer run in its middle. So a document's own "Haku" or "Kirjaudu sisään" stays.
+No list of phrases is whole, so a lone label that nobody knows goes with a run that it stands within, or ends.
 """
 
 import re
@@ -30,6 +31,14 @@ _SIGN = 150
 # Sums of the weights of a run of furniture lines that goes as a whole: at an end of the document, and in its middle.
 _END_RUN = 4
 _INNER_RUN = 6
+# Words and characters of what may be a label; lines of furniture beside it, at the start (where a title may be one) and end.
+_LABEL_WORDS = 4
+_LABEL = 40
+_BESIDE_AT_START = 3
+_BESIDE_AT_END = 2
+# Parts of a line that signs part, from which on it is a menu, and the share of them that is furniture.
+_PARTS = 3
+_OF_PARTS = 0.75
 
 # Three dots end no sentence: "Hae..."
 _SENTENCE_END = re.compile(r"(?:[,;]|(?<!\.)\.)[\"”’»)\]]*\s*$")
@@ -37,6 +46,8 @@ _COPYRIGHT = re.compile(
     r"\W*(?:copyright\W+)?(?:©|\(c\)|copyright\b)(?=.*\b(?:19|20)\d\d\b)|\W*©\W*\w+(?:\W+\w+){0,4}\W*$", re.I
 )
 _CRUMB = r"\s*[>»›→/|]\s*\S"
+_PARTED = re.compile(r"\s+[|·•]\s+|\t+")
+_NO_LETTERS = re.compile(r"[\W\d_]+")
 _GROUP = re.compile(r"(\([^()]*\)|\[[^\[\]]*\])")
 
 
@@ -52,6 +63,8 @@ class Weight(NamedTuple):
 
 _NONE = Weight()
 _SURE = Weight(CERTAIN, CERTAIN, 1)
+# What speaks of cookies goes with furniture, and says by itself nothing: there are articles about them.
+_MENTION = Weight(POSSIBLE, POSSIBLE, 0)
 
 
 def cut_furniture(lines: list[str], words: list[str]) -> list[int]:
@@ -62,22 +75,61 @@ def cut_furniture(lines: list[str], words: list[str]) -> list[int]:
     # Lines without letters part nothing, and go with the run that they stand in.
     told = (place for place, line in enumerate(words) if place in weights or line.strip())
     runs = [(is_furniture, list(places)) for is_furniture, places in groupby(told, weights.__contains__)]
+    runs = _with_labels(runs, lines)
     cut: list[int] = []
     for number, (is_furniture, places) in enumerate(runs):
         if not is_furniture:
             continue
-        total = sum(weights[place].total for place in places)
-        telling = sum(weights[place].telling for place in places)
+        total = sum(weights[place].total for place in places if place in weights)
+        telling = sum(weights[place].telling for place in places if place in weights)
         at_end = number in (0, len(runs) - 1)
         if (total >= _END_RUN and telling) if at_end else (total >= _INNER_RUN and telling > 1):
             cut += range(places[0], places[-1] + 1)
         else:
-            cut += [place for place in places if weights[place].greatest == CERTAIN]
+            cut += [place for place in places if weights.get(place, _NONE).greatest == CERTAIN]
     return cut
+
+
+_Run = tuple[bool, list[int]]
+"""Whether lines that follow each other are furniture, and their places."""
+
+
+def _with_labels(runs: list[_Run], lines: list[str]) -> list[_Run]:
+    """The runs, where a lone label within a run of furniture at an end, or behind the last one, is furniture too."""
+    backwards = _labels_within(_labels_within(runs, lines, _BESIDE_AT_START)[::-1], lines, _BESIDE_AT_END)
+    if len(backwards) > 1 and not backwards[0][0] and _is_label(backwards[0][1], lines):
+        (_, label), (_, places) = backwards[:2]
+        if len(places) >= _BESIDE_AT_START:
+            backwards[:2] = [(True, label + places)]
+    return [(is_furniture, sorted(places)) for is_furniture, places in reversed(backwards)]
+
+
+def _labels_within(runs: list[_Run], lines: list[str], beside: int) -> list[_Run]:
+    """The runs, the first of furniture joined with those after it over lone labels that have ``beside`` lines of furniture,
+    at least, on both sides.
+    """
+    runs = list(runs)
+    while len(runs) > 2 and runs[0][0] and _is_label(runs[1][1], lines):
+        (_, before), (_, label), (_, after) = runs[:3]
+        if min(len(before), len(after)) < beside:
+            break
+        runs[:3] = [(True, before + label + after)]
+    return runs
+
+
+def _is_label(places: list[int], lines: list[str]) -> bool:
+    """Whether a run is one short line that is no sentence."""
+    line = lines[places[0]].strip()
+    short = len(line) <= _LABEL and len(line.split()) <= _LABEL_WORDS
+    return len(places) == 1 and short and not _SENTENCE_END.search(line)
 
 
 def line_weight(words: str, line: str) -> Weight:
     """The weight of a line, given with its letters."""
+    if _PARTED.search(line):
+        weight = parted_weight(line)
+        if weight.total:
+            return weight
     if len(words) > _NOTICE:
         return _NONE
     first = (words.split(None, 1) or [""])[0]
@@ -87,7 +139,20 @@ def line_weight(words: str, line: str) -> Weight:
             return weight
     if first in _notices() and _notices()[first].fullmatch(f"{' '.join(words.split())} "):
         return _SURE
-    return sign_weight(first, words, line)
+    weight = sign_weight(first, words, line)
+    return _MENTION if not weight.total and len(words) <= _ROW and _mentions().search(words) else weight
+
+
+def parted_weight(line: str) -> Weight:
+    """The weight of a line that signs part, most parts of which are furniture; of another line none."""
+    parts = [part for part in _PARTED.split(line) if part.strip()]
+    if len(parts) < _PARTS:
+        return _NONE
+    weights = [line_weight(_NO_LETTERS.sub(" ", part.lower()), part) for part in parts]
+    if sum(weight.total > 0 for weight in weights) < _OF_PARTS * len(parts):
+        return _NONE
+    totals, greatest, telling = zip(*weights, strict=True)
+    return Weight(sum(totals), max(greatest), sum(telling))
 
 
 @lru_cache(maxsize=10_000)
@@ -176,6 +241,12 @@ def _notices() -> dict[str, re.Pattern[str]]:
 @cache
 def _rights() -> tuple[str, ...]:
     return tuple(phrase for language in furniture.LANGUAGES for phrase in phrases_of(language.RIGHTS))
+
+
+@cache
+def _mentions() -> re.Pattern[str]:
+    stems = (stem for language in furniture.LANGUAGES for stem in phrases_of(language.MENTIONS))
+    return re.compile(rf"\b(?:{'|'.join(stems)})")
 
 
 @cache

@@ -225,12 +225,19 @@ class DocumentLanguage(Test):
         own, best = counted.opinions(declared)
         sure = (own >= _MANY) & (own > 2 * best) & (own >= _SHARE * counted.words)
         other = (best >= _MANY) & (best > own) & (declared in LANGUAGES)
+        # English has more function words than most: a few quotations can outweigh the text, which detectors then tell.
+        english = counted.function_words[:, LANGUAGES.index("en")] == best
+        contested = other & english & (best <= 2 * own) & _is_detected(declared)
+        other &= ~contested
         unsure = []
         for place in np.flatnonzero(~sure & ~other & _is_detected(declared)).tolist():
-            language, percent, certain = detect(texts[place][: self.characters])
+            text = texts[place] if contested[place] else texts[place][: self.characters]
+            language, percent, certain = detect(text)
             certain = certain and percent >= 90 and language in (declared, *COMPANY)
             if certain and is_known(declared):
                 other[place] = language != declared
+            elif contested[place]:
+                other[place] = True
             elif certain or is_known(declared):
                 unsure.append((place, language))
         second = identify((texts[place] for place, _ in unsure), declared, self.characters)

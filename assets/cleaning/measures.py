@@ -29,6 +29,8 @@ _TOKEN = re.compile(r"[^\W\d_]+|\S")
 _LOST_LETTER = r"\p{L}[?¤□■¿¦§£¬°±¶¸¹²³÷×◊≈√‰†‡•„“”‹›«»€™\x{1a}]+\p{Ll}"
 _LOST_TO_BRACES = r"\p{L}[{|}]+\p{Ll}"
 _QUERY = r"\p{L}\?\p{Ll}+="
+# Marks between small letters, as bad OCR leaves them.
+_BROKEN_WORD = r"\p{Ll}[.,:;*^~|·!]+\p{Ll}"
 # UTF-8 read as something else, what is left of it without its control characters, escapes of letters, and U+FFFD.
 _DAMAGE = (
     r"\x{fffd}|Ã[\x{80}-\x{c2}¶…„\x{2013}\x{2026}ƒ‚€™]|\p{Ll}Ã|Ã\p{Ll}|Â[\x{a0}-\x{bf}]|â[€¬¢]|Ã¢|[├┬][ñÑÂÄä┤╢]|√[§∂•Ñ]|Г[¤¶]|вЂ"
@@ -65,6 +67,13 @@ def _lost_letters(texts: Texts) -> "np.ndarray":
     """
     lost = texts.count(_LOST_LETTER) - texts.count(_QUERY) + texts.count(_LOST_TO_BRACES) / 2
     return (lost - _FEW).clip(min=0) / texts.words.clip(min=1)
+
+
+def _broken_words(texts: Texts) -> "np.ndarray":
+    """Marks between small letters, less two, per word. Of 12,000 healthy texts two, which list names of interfaces, have over
+    0.15; prose has 0.03 at most; with every tenth letter read as a mark Finnish has 0.3.
+    """
+    return (texts.count(_BROKEN_WORD) - _FEW).clip(min=0) / texts.words.clip(min=1)
 
 
 def _short_words(texts: Texts) -> "np.ndarray":
@@ -133,6 +142,7 @@ MEASURES: dict[str, Measure] = {
     "words_per_line": lambda texts: texts.words / (texts.count(r"\n+") + 1),
     "alphanumeric": _share(r"[\p{L}\p{N}]"),
     "lost_letters": _lost_letters,
+    "broken_words": _broken_words,
     "encoding_damage": _share(_DAMAGE),
     "data_marks": lambda texts: texts.count(_DATA) / texts.words.clip(min=1),
     "repeated_lines": _repeated_lines,

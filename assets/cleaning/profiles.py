@@ -157,6 +157,7 @@ EXCERPT_MASKS = (Secrets(), *_MASKS)
 _DAMAGE = (
     Bound(name="encoding_damage", measure="encoding_damage", at_most=0.001),
     Bound(name="lost_letters", measure="lost_letters", at_most=0.007),
+    Bound(name="broken_words", measure="broken_words", at_most=0.2),
 )
 # What is in another language, or no text, has strange words too; it shall have the plainer reason.
 _WORDS = (MissingLetters(), StrangeWords())
@@ -273,12 +274,12 @@ _WEB = Profile(
         Empty(),
         Bound(name="too_short", measure="characters", at_least=150),
         Bound(name="few_words", measure="words", at_least=15),
-        Bound(name="digits", measure="digit-ratio", at_most=0.1),
-        Bound(name="punctuation", measure="punct-ratio", at_most=0.1),
+        Bound(name="digits", measure="digit-ratio", at_most=0.2),
+        Bound(name="punctuation", measure="punct-ratio", at_most=0.15),
         Bound(name="data_marks", measure="data_marks", at_most=0.04),
-        Bound(name="upper_case", measure="upper-ratio", at_most=0.15),
-        Bound(name="foreign_letters", measure="foreign-ratio", at_most=0.05),
-        Bound(name="short_words", measure="short-ratio", at_most=0.15),
+        Bound(name="upper_case", measure="upper-ratio", at_most=0.2),
+        Bound(name="foreign_letters", measure="foreign-ratio", at_most=0.2),
+        Bound(name="short_words", measure="short-ratio", at_most=0.3),
         Bound(name="short_lines", measure="words_per_line", at_least=2.5),
         Bound(name="few_sentences", measure="sentences", at_least=0.5),
         MostlyHeadings(),

@@ -1,6 +1,7 @@
 """From records to documents."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,9 @@ from assets.recipe.data import Source
 
 Document = dict[str, str | None]
 UNKNOWN_LICENSE = "unknown"
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def documents(name: str, source: Source, file: SourceFile) -> Iterator[Document | Fault]:
@@ -85,14 +89,14 @@ def _document(
     url = values.get(fields["url"])
     return {
         # The source in front makes ids unique over all sources.
-        "id": _storable(f"{name}:{_own_name(source, file, line, own_id)}"),
-        "text": _storable(text),
+        "id": storable(f"{name}:{_own_name(source, file, line, own_id)}"),
+        "text": storable(text),
         "source": name,
         "language": source.language,
-        "license": _storable(str(source.license or values.get(fields["license"]) or UNKNOWN_LICENSE)),
-        "translation": _storable(translation) if translation is not None else None,
-        "url": _storable(str(url)) if url is not None else None,
-        "meta": _storable(json.dumps(meta, sort_keys=True, ensure_ascii=False)) if meta is not None else None,
+        "license": storable(str(source.license or values.get(fields["license"]) or UNKNOWN_LICENSE)),
+        "translation": storable(translation) if translation is not None else None,
+        "url": storable(str(url)) if url is not None else None,
+        "meta": storable(json.dumps(meta, sort_keys=True, ensure_ascii=False)) if meta is not None else None,
     }
 
 
@@ -103,14 +107,6 @@ def _own_name(source: Source, file: SourceFile, line: int, own_id: Any) -> str:
     return f"{own_id}#{line}" if source.ids == "line" else str(own_id)
 
 
-def _storable(text: str) -> str:
-    """Lone surrogates, which JSON can hold and UTF-8 cannot, become replacement characters, which the gate counts."""
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() and _has_surrogate(text) else text
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
+def storable(text: str) -> str:
+    """Lone surrogates, which JSON can hold and UTF-8 cannot, become replacement characters (U+FFFD), which the gate counts."""
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -16,7 +16,7 @@ HELD = 0.5
 """A document holds an item from this share of the words of one of its passages on.
 
 In Tülu 3 a test instance overlaps significantly with a training instance when more than half of its tokens are in 8-grams that
-both have (Lambert et al. 2024, arXiv 2411.15124, section 3.2); here the n-grams are those of the index.
+both have (Lambert et al. 2024, arXiv 2411.15124); here the n-grams are those of the index.
 """
 # As far as words go that are written together; further, the text has no white space to cut at.
 REACH = 40
@@ -73,14 +73,18 @@ def cut_document(text: str, index: Index, common: "np.ndarray", config: Decontam
         matches[item].held = held
     goes = len(places) < config.min_words or (
         config.policy == "drop"
-        and (covered > config.drop_share * before or any(_holds(m, before, config) for m in matches.values()))
+        and (
+            covered > config.drop_share * before
+            or any(_holds(match, index.item_words(place), before, config) for place, match in matches.items())
+        )
     )
     return Cut(None if goes and matches else text, before - len(places), matches)
 
 
-def _holds(match: Match, words: int, config: Decontamination) -> bool:
-    """Whether a document of so many words holds an item."""
-    return match.share >= HELD and sum(h.words for h in match.held) >= max(config.ngram, config.item_share * words)
+def _holds(match: Match, item_words: int, words: int, config: Decontamination) -> bool:
+    """Whether a document of so many words holds an item of so many. A short item is one n-gram: it stands there whole."""
+    least = max(min(config.ngram, item_words), config.item_share * words)
+    return match.share >= HELD and sum(held.words for held in match.held) >= least
 
 
 def match_pair(text: str, translation: str, index: Index, common: "np.ndarray") -> Cut:

@@ -114,6 +114,10 @@ class Index:
         owners: list[int] = np.unique(np.searchsorted(self.item_starts, self.places(gram), side="right") - 1).tolist()
         return owners
 
+    def item_words(self, item: int) -> int:
+        """How many words an item (place in ``items``) has."""
+        return int(self.item_starts[item + 1] - self.item_starts[item])
+
     def held(self, grams: Iterable[int]) -> dict[int, list[Held]]:
         """The passages that stand, in part, in a document that holds these n-grams, by item (place in ``items``)."""
         import numpy as np

@@ -12,7 +12,7 @@ SHARE = 0.2
 """An item is contaminated from this share of the words of one of its passages on, in one document.
 
 The share is that of Llama 2, whose clean samples have less than 20 % of their tokens in n-grams of more than 10 tokens that
-stand anywhere in the training set (Touvron et al. 2023, arXiv 2307.09288, appendix A.6). Phrases that are common in a source or
+stand anywhere in the training set (Touvron et al. 2023, arXiv 2307.09288). Phrases that are common in a source or
 of a benchmark's template do not count.
 """
 

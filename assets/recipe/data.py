@@ -159,8 +159,9 @@ class Decontamination(Config):
     rather than a text that quotes one:
 
     - it holds an item: n-grams cover half of one of its passages (Tülu 3 asks for more than half of a prompt, in 8-grams:
-      Lambert et al. 2024, section 3.2) and at least ``ngram`` words of the item, which make at least ``item_share`` of the
-      document: an item of 13 words takes a page of up to 2,600 words with it, but the novel that a question quotes stays; or
+      Lambert et al. 2024) and at least ``ngram`` words of the item (all of one that has fewer), which make at least
+      ``item_share`` of the document: an item of 13 words takes a page of up to 2,600 words with it, but the novel that a question
+      quotes stays; or
     - n-grams cover more than ``drop_share`` of its words. Much less would take a third of a source for the footers that its
       pages share with held-out ones.
 

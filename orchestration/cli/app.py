@@ -84,7 +84,12 @@ def serve(
 @app.command("try")
 def try_(
     profile: Annotated[str, typer.Argument(help="A cleaning profile: web, news, social, books, wiki, code, pairs ...")],
-    file: Annotated[str, typer.Argument(help="JSONL (.gz, .zst), Parquet or text: a path or any fsspec URI.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="JSONL (.gz, .zst), Parquet or text: a path or any fsspec URI; - is JSONL from standard input."
+        ),
+    ],
     language: Annotated[
         str | None, typer.Option(help="Declared language; else each record's language, lang or declared_lang.")
     ] = None,
@@ -106,7 +111,7 @@ def try_(
     with_dedup: Annotated[bool, typer.Option("--with-dedup", help="Also find the file's duplicates.")] = False,
     against: Annotated[
         list[str] | None,
-        typer.Option(help="Also search for benchmarks: a task, a recipe, all, or a JSONL file or folder."),
+        typer.Option(help="Also search for benchmarks: a task, a suite, a recipe, all, or a JSONL file or folder."),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first documents.")] = None,
 ) -> None:

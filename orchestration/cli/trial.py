@@ -1,7 +1,11 @@
 """``tokka try``: a cleaning profile, and if asked deduplication and decontamination, on any file outside the graph."""
 
 import json
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +14,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from assets.cleaning.profiles import PROFILES, Profile
+from assets.corpora.documents import storable
 from orchestration.cli.output import err, fail
 
 if TYPE_CHECKING:
@@ -65,12 +70,14 @@ def try_command(
     chosen = _profile(profile, without, settings, filters)
     if (profile == "pairs") != (pair_language is not None):
         fail("the profile 'pairs' needs --language and --pair-language, and no other profile takes --pair-language.")
-    documents = _documents(file, language, pair_language, text_field, limit)
+    documents, unreadable = _documents(file, language, pair_language, text_field, limit)
     outcomes = _clean(documents, chosen, pair_language)
     if with_dedup:
         _deduplicate(outcomes)
     if against:
         _decontaminate(outcomes, against, file)
+    for place in sorted(unreadable):
+        outcomes.insert(place, unreadable[place])
     for outcome in outcomes:
         typer.echo(outcome.line())
 
@@ -132,34 +139,56 @@ def _uri(path: str) -> str:
 
 def _documents(
     file: str, language: str | None, pair_language: str | None, text_field: str | None, limit: int | None
-) -> "pa.Table":
-    """The file's documents as ``document_schema``."""
+) -> "tuple[pa.Table, dict[int, Outcome]]":
+    """The file's documents as ``document_schema``, and by its place in the file what became of a record that is none.
+
+    Where no record can be read it is the file, or what was said about it, that is wrong: then the first one's fault is said.
+    """
     import itertools
 
     import pyarrow as pa
 
     from assets.lake.documents import document_schema
 
-    records = itertools.islice(_records(file), limit)
-    return pa.Table.from_pylist(
-        [_row(line, record, language, pair_language, text_field) for line, record in records], document_schema()
-    )
+    rows: list[dict[str, str | None]] = []
+    unreadable: dict[int, Outcome] = {}
+    first = ""
+    for place, (line, record) in enumerate(itertools.islice(_records(file), limit)):
+        row = record if isinstance(record, str) else _row(line, record, language, pair_language, text_field)
+        if isinstance(row, str):
+            first = first or row
+            own = None if isinstance(record, str) else record.get("id")
+            unreadable[place] = Outcome(storable(str(line if own is None else own)), "", None)
+            unreadable[place].drop(f"unreadable: {row}")
+        else:
+            rows.append(row)
+    if first and not rows:
+        fail(f"{first}.")
+    return pa.Table.from_pylist(rows, document_schema()), unreadable
 
 
-def _records(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(file: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The records with their lines; of one that cannot be read what is wrong. ``-`` is JSONL from standard input."""
     from assets.corpora.files import find_files
     from assets.corpora.readers import Fault, read_records
     from assets.recipe.load import RecipeError
 
-    try:
-        found = find_files((_uri(file),), "FILE")
-    except RecipeError as error:
-        fail(str(error))
-    for each in found:
-        for record in read_records(each, _format(each.name)):
-            if isinstance(record, Fault):
-                fail(f"{record.file}, line {record.line}: {record.what}.")
-            yield record
+    with ExitStack() as stack:
+        if file == "-":
+            copied = stack.enter_context(tempfile.NamedTemporaryFile(prefix="stdin-", suffix=".jsonl"))
+            shutil.copyfileobj(sys.stdin.buffer, copied)
+            copied.flush()
+            file = copied.name
+        try:
+            found = find_files((_uri(file),), "FILE")
+        except RecipeError as error:
+            fail(str(error))
+        for each in found:
+            for record in read_records(each, _format(each.name)):
+                if isinstance(record, Fault):
+                    yield record.line, f"{record.file}, line {record.line}: {record.what}"
+                else:
+                    yield record
 
 
 def _format(name: str) -> str:
@@ -171,26 +200,28 @@ def _format(name: str) -> str:
 
 def _row(
     line: int, record: dict[str, Any], language: str | None, pair_language: str | None, text_field: str | None
-) -> dict[str, str | None]:
+) -> dict[str, str | None] | str:
+    """A row of ``document_schema``, or what is wrong with a record that has no text."""
     declared = language or next((str(record[name]) for name in LANGUAGE_FIELDS if record.get(name)), None)
     if declared is None:
         fail(f"record {line} says no language (in {', '.join(LANGUAGE_FIELDS)}); give one with --language.")
-    sides = {"text": record.get(text_field or (pair_language or "text"))}
+    sides: dict[str, Any] = {"text": record.get(text_field or (pair_language or "text"))}
     if pair_language is not None:
         sides["translation"] = record.get(declared)
     for side, value in sides.items():
         if not isinstance(value, str):
             known = ", ".join(map(str, record))
-            fail(f"record {line} has no {side} (its fields are {known}); name the field with --text-field.")
+            return f"record {line} has no {side} (its fields are {known}); name the field with --text-field"
+    own = record.get("id")
     return {
-        "id": str(record.get("id", line)),
+        "id": storable(str(line if own is None else own)),
         "source": "trial",
         "language": declared,
-        "license": str(record.get("license") or LICENCE),
+        "license": storable(str(record.get("license") or LICENCE)),
         "translation": None,
         "url": None,
         "meta": None,
-        **sides,
+        **{side: storable(value) for side, value in sides.items()},
     }
 
 
@@ -254,33 +285,40 @@ def _decontaminate(outcomes: list[Outcome], against: list[str], file: str) -> No
 
 
 def _benchmarks(name: str, tried: Path) -> dict[str, list[tuple[str, str]]]:
-    """The (id, text) of the items of a task, of all tasks of a recipe, of all recipes (``all``), or of files."""
+    """The (id, text) of the items of a task, of all tasks of a recipe, of a suite, of all recipes (``all``), or of files."""
     from assets.benchmarks.items import BenchmarkDataError, items_of_files
-    from assets.benchmarks.stage import read_task
-    from assets.recipe.load import load_catalog
+    from assets.benchmarks.stage import files_of, read_files
+    from assets.recipe.load import load_catalog, recipe_folders
+    from assets.recipe.suites import suite_paths
+    from orchestration.cli.suites import open_suite
 
     catalog = load_catalog()
+    suites = suite_paths(recipe_folders())
     if name == "all":
-        tasks = list(catalog.tasks)
+        tasks = catalog.tasks
     elif name in catalog.recipes:
-        tasks = list(catalog.recipes[name].tasks)
+        tasks = catalog.recipes[name].tasks
     elif name in catalog.tasks:
-        tasks = [name]
+        tasks = {name: catalog.tasks[name]}
+    elif name in suites:
+        tasks = open_suite(name).tasks
     elif Path(name).exists():
         try:
             return items_of_files(Path(name), leave_out=(tried,))
         except BenchmarkDataError as error:
             fail(str(error))
     else:
-        known = ", ".join(("all", *catalog.recipes, *sorted(catalog.tasks)))
-        fail(f"--against {name}: there is no such file or folder, recipe or task; recipes and tasks are: {known}.")
+        known = ", ".join(("all", *catalog.recipes, *sorted(suites), *sorted(catalog.tasks)))
+        fail(
+            f"--against {name}: there is no such recipe, suite, task, file or folder; recipes, suites and tasks are: {known}."
+        )
     items: dict[str, list[tuple[str, str]]] = {}
-    for task in sorted(tasks):
+    for label, task in sorted(tasks.items()):
         try:
-            table, reason = read_task(catalog, task)
+            table, reason = read_files(task, *files_of(task, label))
         except BenchmarkDataError as error:
             fail(str(error))
         if reason:
-            err.print(f"tokka: the data of {task} is not whole: {reason}", markup=False)
-        items[task] = list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+            err.print(f"tokka: the data of {label} is not whole: {reason}", markup=False)
+        items[label] = list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
     return items

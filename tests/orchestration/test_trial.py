@@ -82,6 +82,61 @@ def test_a_plain_text_file_is_one_document(tmp_path):
     assert outcome["decision"] == "keep"
 
 
+def test_a_record_that_cannot_be_read_has_a_line_too(tmp_path):
+    path = tmp_path / "mixed.jsonl"
+    rows = [
+        json.dumps({"id": None, "text": TEXT, "lang": "fi"}).encode(),
+        b"no json",
+        '{"id": "latin", "text": "pää", "lang": "fi"}'.encode("latin-1"),
+        b"",
+        b'{"id": "no text", "body": "x", "lang": "fi"}',
+        b'{"text": "half \\ud800 of a pair", "lang": "fi"}',
+    ]
+    path.write_bytes(b"\n".join(rows))
+    outcomes = tried(path)
+    assert [x["id"] for x in outcomes] == ["1", "2", "3", "no text", "6"]
+    assert [x["decision"] for x in outcomes] == ["keep", "drop", "drop", "drop", "drop"]
+    assert "unreadable: mixed.jsonl, line 2: not JSON" in outcomes[1]["reasons"][0]
+    assert "line 3: not JSON: 'utf-8'" in outcomes[2]["reasons"][0]
+    assert outcomes[3]["reasons"][0].startswith("unreadable: record 5 has no text (its fields are id, body, lang)")
+    assert outcomes[4]["text"] == "half \ufffd of a pair"
+    assert "encoding_damage" in outcomes[4]["reasons"]
+
+
+def test_parquet_standard_input_and_nothing_at_all_are_read(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"id": ["a", "b"], "text": [TEXT, None], "lang": ["fi", "fi"]})
+    pq.write_table(table, tmp_path / "texts.parquet")
+    kept, lost = tried(tmp_path / "texts.parquet")
+    assert kept["decision"] == "keep" and lost["reasons"][0].startswith("unreadable: record 2 has no text")
+    (tmp_path / "empty.jsonl").touch()
+    assert tried(tmp_path / "empty.jsonl") == []
+    line = json.dumps({"text": TEXT, "lang": "fi"}).encode()
+    result = CliRunner().invoke(app, ["try", "web", "-"], input=line)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["decision"] == "keep"
+
+
+def test_a_suite_is_searched_for(file, tmp_path, monkeypatch):
+    """Also one that no recipe picks."""
+    item = (
+        "Mikä seuraavista on pisin joki, jonka varrella suomalaiset uittivat tukkeja mereen saakka sata vuotta sitten?"
+    )
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "items.jsonl").write_text(json.dumps({"id": "q1", "text": item}) + "\n")
+    task = f"{{kind: protected, files: {tmp_path}/items.jsonl, fields: [text], id: id}}"
+    suite = f"version: 1\ndescription: one question\ntasks:\n  rivers: {task}\n"
+    (tmp_path / "suites" / "rivers.yaml").write_text(suite)
+    monkeypatch.setenv("TOKKA_RECIPES", str(tmp_path))
+    path = tmp_path / "texts.jsonl"
+    path.write_text(json.dumps({"id": "a", "text": f"{TEXT}\n{item}", "lang": "fi"}) + "\n")
+    (outcome,) = tried(path, "--against", "rivers")
+    assert outcome["decision"] == "drop"
+    assert outcome["reasons"] == ["contamination: rivers, item items/q1, 15 words"]
+
+
 def test_errors_are_one_line_that_says_what_is_allowed(file, tmp_path):
     assert "the profiles are: documentation, web" in failure("webb", str(file))
     assert "no file matches" in failure("web", str(tmp_path / "nowhere.jsonl"))

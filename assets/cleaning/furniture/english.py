@@ -86,6 +86,8 @@ main menu | primary menu | secondary menu | main navigation | site navigation | 
 search this site | search for | search results | enter search terms | advanced search | type to search | search site |
     search the site
 advertisement | sponsored | promoted | sponsored content | sponsored links | ads
+save preferences | save my choices | confirm my choices | show details | strictly necessary | strictly necessary cookies |
+    necessary cookies | customise | customize
 accept | accept all | reject all | allow all | deny | i accept | i agree | got it | i understand | necessary only
 view source | view history | page history | edit source
 """
@@ -98,6 +100,7 @@ news | blog | events | calendar | gallery | photos | videos | links | archive | 
 products | services | our services | pricing | prices | store | shop | store locator | locations | opening hours |
     offers | deals | sale | new arrivals | brands | gift cards | portfolio | testimonials | clients | solutions
 company | team | investor relations | sustainability | members | membership | donate | volunteer | mission
+necessary | functional | statistics | marketing | preferences | analytics | performance
 politics | business | sports | sport | entertainment | weather | opinion | health | science | technology | tech |
     lifestyle | travel | culture | world | local | money
 """
@@ -122,6 +125,7 @@ save my name email and website in this browser …
 report (a|an) (bug|error|issue|problem) (in|with) *
 """
 
+MENTIONS = "cookie"
 RIGHTS = "all rights reserved"
 HOME = "you are here"
 MAYBE_HOME = "home | homepage"

@@ -95,7 +95,13 @@ päävalikko | sivuvalikko | alavalikko | päänavigaatio | navigaatio | murupol
     avaa valikko | sulje valikko | avaa päävalikko | avaa haku | sulje haku | piilota valikko | siirry hakuun
 hae sivuilta | hakusana | hakusanat | kirjoita hakusana | hakukenttä | hakutulokset | mitä etsit
 olet tässä | olet täällä | seuraava artikkeli | edellinen artikkeli | seuraava kirjoitus | edellinen kirjoitus
-hyväksyn | hyväksyn evästeet | hallinnoi palveluita | hallinnoi toimittajia | sulje ilmoitus
+hyväksyn | hyväksyn evästeet | hallinnoi palveluita | hallinnoi toimittajia | sulje ilmoitus | näytä tiedot |
+    tallenna valinnat | tallenna asetukset | mukauta valintoja | välttämättömät evästeet | näytä evästeet
+lainaa | lainaa viestiä | näytä viestit | ilmoita asiaton viesti | merkitse luetuksi | uusi aihe | viestejä |
+    liittynyt | viesti ylläpidolle | siirry sivulle
+rajaa hakua | lajittele | tyhjennä valinnat | kirjoita arvostelu | toimitusaika | sis alv | varastossa |
+    varasto loppu | uusimmat | suosittele | tykkäykset | jaa tuote
+y tunnus
 """
 
 POSSIBLE = """
@@ -116,6 +122,8 @@ suomi | svenska | english | eesti | deutsch | français | español | русск�
     se | et | de | ru | fin | swe | eng
 facebook | twitter | instagram | linkedin | youtube | pinterest | tiktok | whatsapp | bloglovin | snapchat | bluesky |
     sähköposti
+välttämättömät | toiminnalliset | tilastolliset | tilastointi | markkinointi | mainonta | mieltymykset | analytiikka |
+    suorituskyky
 tagit | avainsanat | aihetunnisteet | asiasanat | kategoriat | tunnisteet | aiheet | kirjoittaja
 """
 
@@ -141,6 +149,7 @@ lisätietoja (evästeistä|evästekäytännöstämme|evästeiden käytöstä) �
 selaimesi ei tue (javascriptiä|upotettuja videoita|html videota|videota|tätä toimintoa|iframe kehyksiä) …
 """
 
+MENTIONS = "eväste | cookie"
 RIGHTS = "kaikki oikeudet pidätetään | kaikki oikeudet pidätetty"
 HOME = "etusivu | olet tässä | olet täällä"
 MAYBE_HOME = "koti | kotisivu"

@@ -122,9 +122,21 @@ def test_passages_that_are_short_make_an_item_together() -> None:
     assert cut(f"{plain(400)}\n{sides[0]}", index, DEFAULT).text == plain(400)
 
 
+def test_a_short_item_that_stands_there_whole_is_an_item() -> None:
+    """Its words are fewer than an n-gram's; a long document that quotes it stays, and so does one with most of its words."""
+    item = "Vuohet on nähtävästi kesytetty noin kymmenentuhatta vuotta sitten Iranin vuorilla"
+    index = indexed(item)
+    assert cut(f"{plain(400)}\n{item}.\n{plain(400)}", index, DEFAULT).text is None
+    assert cut(f"{plain(2_500)}\n{item}.", index, DEFAULT).text == plain(2_500)
+    most = item.rsplit(" ", 1)[0]
+    assert cut(f"{plain(400)}\n{most} rannalla.", index, DEFAULT).text == f"{plain(400)}\n{most} rannalla."
+
+
 def test_a_document_that_is_mostly_pieces_of_benchmarks_goes() -> None:
     sentences = [f"this is one of the many short sentences {n}" for n in range(8)]
-    index = indexed(*sentences)
+    index = indexed(
+        *(f"{sentence}\f{plain(20).upper().replace('W', 'other')} {n}" for n, sentence in enumerate(sentences))
+    )
     assert cut(f"{plain(150)} {'. '.join(sentences)}", index, DEFAULT).text is None
     assert cut(f"{plain(200)} {'. '.join(sentences)}", index, DEFAULT).text == plain(200)
 
