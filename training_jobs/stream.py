@@ -19,6 +19,7 @@ from assets.lake.ranges import RangedFile, RangeError
 from training_jobs.job import JobError
 
 MAX_DOCUMENTS = np.iinfo(np.int32).max
+VERIFY = "`tokka lake verify tokenized_shards` tells what is damaged."
 
 
 @dataclass
@@ -79,13 +80,16 @@ class Shard(IndexedDataset):
             raise JobError(
                 f"The shard {name} is not whole in the lake: {error}. Make it again with `tokka run`."
             ) from error
-        except (AssertionError, ValueError, struct.error) as error:
-            raise JobError(f"{name}.idx is no index of a shard: {error or 'it is cut short'}.") from error
+        except AssertionError as error:
+            raise JobError(f"{name}.idx, offset 0: is no index of a shard: {error}. {VERIFY}") from error
+        except (ValueError, struct.error) as error:
+            size = Path(f"{path_prefix}.idx").stat().st_size
+            raise JobError(f"{name}.idx, offset {size}: is no index of a shard, it is cut short. {VERIFY}") from error
         expected = int(self.sequence_lengths.sum(dtype=np.int64)) * np.dtype(self.index.dtype).itemsize
         if expected != file.size:
             raise JobError(
-                f"{name}.bin has {file.size:,} bytes, its .idx asks for {expected:,}: one of the two is cut short or belongs "
-                "to another shard. `tokka lake verify tokenized_shards` tells which."
+                f"{name}.bin, offset {min(file.size, expected)}: has {file.size:,} bytes, its .idx asks for {expected:,}: one of "
+                f"the two is cut short or belongs to another shard. {VERIFY}"
             )
 
 

@@ -4,7 +4,6 @@ Of every file the last documents are kept, as Megatron-Core's ``split`` does. A 
 directions) are never divided: where the cut would fall between them, they are all kept for validation.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy.typing as npt
 from assets.lake import Lake, Manifest
 from assets.lake.documents import read_parquet
 from assets.mixture.blend import MixtureError
-from assets.shards.indexed import DTYPES, MAGIC
+from assets.shards.indexed import HEADER_BYTES, ShardError, read_header
 from assets.shards.parts import shard_prefixes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HEADER_BYTES = 34
+COUNT_OFFSET = 18
+"""Where an ``.idx`` says how many documents it has."""
 MAX_DOCUMENTS = np.iinfo(np.int32).max
 """Megatron-Core numbers the documents of a file in int32."""
 
@@ -53,23 +53,22 @@ class ShardIndex:
 
 
 def read_index(path: Path) -> ShardIndex:
-    """Open an ``.idx`` (layout: ``assets.shards.indexed``). Raises MixtureError for what Megatron-Core cannot number."""
-    with path.open("rb") as stream:
-        header = stream.read(HEADER_BYTES)
-    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
-        raise MixtureError(
-            f"{path} is no index of a shard. `tokka lake verify tokenized_shards` tells what is damaged."
-        )
-    _, code, count, _ = struct.unpack_from("<QBQQ", header, len(MAGIC))
+    """Open an ``.idx`` (layout: ``assets.shards.indexed``). Raises MixtureError for what is no whole index, and for what
+    Megatron-Core cannot number.
+    """
+    try:
+        dtype, count = read_header(path)
+    except ShardError as error:
+        raise MixtureError(f"{error} `tokka lake verify tokenized_shards` tells what is damaged.") from error
     if count > MAX_DOCUMENTS:
         raise MixtureError(
-            f"{path.name} has {count:,} documents; Megatron-Core numbers {MAX_DOCUMENTS:,} per file. Make the files "
-            "smaller: tokenizer.shard_bytes."
+            f"{path.name}, offset {COUNT_OFFSET}: {count:,} documents; Megatron-Core numbers {MAX_DOCUMENTS:,} per file. Make "
+            "the files smaller: tokenizer.shard_bytes."
         )
     if not count:
-        return ShardIndex(np.dtype(DTYPES[code]), np.zeros(0, np.int32), np.zeros(0, np.int64))
+        return ShardIndex(dtype, np.zeros(0, np.int32), np.zeros(0, np.int64))
     lengths = np.memmap(path, "<i4", "r", HEADER_BYTES, (count,))
-    return ShardIndex(np.dtype(DTYPES[code]), lengths, np.memmap(path, "<i8", "r", HEADER_BYTES + 4 * count, (count,)))
+    return ShardIndex(dtype, lengths, np.memmap(path, "<i8", "r", HEADER_BYTES + 4 * count, (count,)))
 
 
 def document_index(prefix: str) -> str:

@@ -144,15 +144,27 @@ def _indexed(sources: list[dict[str, Any]]) -> Iterator[IndexedFile]:
 
 
 def count_tokens(root: Path, file: "MixedFile", vocab_size: int) -> "npt.NDArray[np.int64]":
-    """How often each id occurs in the documents of a file that are trained on, int64 [vocab_size]; the file is streamed."""
+    """How often each id occurs in the documents of a file that are trained on, int64 [vocab_size]; the file is streamed.
+
+    Raises MixtureError for an id that the tokenizer does not have.
+    """
     import numpy as np
 
     from assets.mixture.files import read_index
 
     dtype = read_index(root / f"{file.prefix}.idx").dtype
     counts = np.zeros(vocab_size, np.int64)
+    offset = 0
     for chunk in RangedFile(root / f"{file.prefix}.bin").chunks(file.tokens * dtype.itemsize):
-        counts += np.bincount(np.frombuffer(chunk, dtype), minlength=vocab_size)[:vocab_size]
+        ids = np.frombuffer(chunk, dtype)
+        if ids.max() >= vocab_size or ids.min() < 0:
+            at = int(np.argmax((ids >= vocab_size) | (ids < 0)))
+            raise MixtureError(
+                f"{file.prefix}.bin, offset {offset + at * dtype.itemsize}: the id {ids[at]}; allowed are 0 to {vocab_size - 1}, "
+                "the ids of the tokenizer. The file is damaged: `tokka lake verify tokenized_shards` tells more."
+            )
+        counts += np.bincount(ids, minlength=vocab_size)
+        offset += len(chunk)
     return counts
 
 

@@ -1,5 +1,6 @@
 """From documents to token ids. Only the pair template places special ids; raw text never yields one."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ["id", "text", "translation"]
 SLICE_BYTES = 8_000_000
-"""Bytes of text that are encoded at a time. The more, the fewer pieces are looked up, since each is looked up once in a slice."""
+"""Bytes of text that a thread encodes at a time. The more, the fewer pieces are looked up, since each is looked up once in a
+slice."""
 DOCUMENT = "document"
 """The rendering of a document that is no pair."""
 
@@ -124,12 +126,13 @@ def encode_slice(rows: "pa.Table", engine: str, tokenizer: str, rendering: Rende
     return pa.Table.from_arrays(columns, schema=encoded_schema())
 
 
-def encode_part(part: "pa.Table", engine: str, tokenizer: str, rendering: Rendering) -> "tuple[np.ndarray, np.ndarray]":
-    """``encode`` for a whole part, on the data engine."""
-    from assets.engine import map_rows
+def encode_parts(
+    parts: "Iterable[pa.Table]", engine: str, tokenizer: str, rendering: Rendering
+) -> "Iterator[tuple[pa.ChunkedArray, np.ndarray, np.ndarray]]":
+    """Of each slice of documents in turn their names, and ``encode``'s ids and lengths, on the data engine."""
+    from assets.engine import map_parts
 
-    columns = ["text", "translation"] if rendering.prompts else ["text"]
     function = partial(encode_slice, engine=engine, tokenizer=tokenizer, rendering=rendering)
-    done = map_rows(part.select(columns), function, encoded_schema(), threads=True, slice_bytes=SLICE_BYTES)
-    ids, lengths = (done[name].combine_chunks() for name in ("ids", "lengths"))
-    return ids.flatten().to_numpy(), lengths.flatten().to_numpy()
+    for rows, made in map_parts(parts, function, encoded_schema(), SLICE_BYTES):
+        ids, lengths = (made[name].combine_chunks() for name in ("ids", "lengths"))
+        yield rows["id"], ids.flatten().to_numpy(), lengths.flatten().to_numpy()

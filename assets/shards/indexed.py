@@ -119,7 +119,7 @@ def read_shard(prefix: Path) -> Shard:
     lengths and offsets. Raises ShardError.
     """
     index, data = prefix.with_suffix(".idx"), prefix.with_suffix(".bin")
-    dtype, count = _header(index)
+    dtype, count = read_header(index)
     raw = np.memmap(index, np.uint8, "r")
     lengths = raw[HEADER_BYTES : HEADER_BYTES + 4 * count].view("<i4")
     offsets = np.frombuffer(raw, "<i8", count, HEADER_BYTES + 4 * count)
@@ -154,8 +154,8 @@ def read_shard(prefix: Path) -> Shard:
     return Shard(tokens, lengths, offsets // dtype.itemsize)
 
 
-def _header(index: Path) -> tuple[np.dtype[np.integer[Any]], int]:
-    """The dtype of the ids and the number of sequences. Raises ShardError where the file is no whole index."""
+def read_header(index: Path) -> tuple[np.dtype[np.integer[Any]], int]:
+    """The dtype of the ids and the number of sequences of an ``.idx``. Raises ShardError where the file is no whole index."""
     size = index.stat().st_size
     with index.open("rb") as stream:
         raw = stream.read(HEADER_BYTES)

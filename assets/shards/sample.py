@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SAMPLED_PARTS = 8
+READERS = 2
+"""Parts that are read at a time."""
 
 
 def sampled(lake: Lake, corpus: Manifest, columns: Sequence[str], count: int) -> "tuple[list[int], pa.Table]":
@@ -26,15 +29,16 @@ def sampled(lake: Lake, corpus: Manifest, columns: Sequence[str], count: int) ->
     begins = [0, *accumulate(int(entry.rows or 0) for entry in parts)]
     filled = [number for number, entry in enumerate(parts) if entry.rows]
     chosen = filled[:: max(1, -(-len(filled) // SAMPLED_PARTS))]
-    numbers: list[int] = []
-    tables = []
-    for part in chosen:
+
+    def read(part: int) -> "tuple[list[int], pa.Table]":
         rows = begins[part + 1] - begins[part]
         wanted = list(range(0, rows, max(1, rows * len(chosen) // count)))
         with lake.open_file(corpus, parts[part].path) as stream:
-            tables.append(_rows(pq.ParquetFile(stream), wanted, columns))
-        numbers += [begins[part] + row for row in wanted]
-    return numbers, pa.concat_tables(tables)
+            return [begins[part] + row for row in wanted], _rows(pq.ParquetFile(stream), wanted, columns)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(read, chosen))
+    return [number for numbers, _ in found for number in numbers], pa.concat_tables([rows for _, rows in found])
 
 
 def _rows(file: "pa.parquet.ParquetFile", wanted: list[int], columns: Sequence[str]) -> "pa.Table":

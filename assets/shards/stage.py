@@ -1,5 +1,6 @@
 """The stage tokenized_shards: one version per source and tokenizer."""
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +12,6 @@ from assets.shards import gate
 from assets.stage import Input, Shown, Stage, Table, Work
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-
     from assets.shards.encode import Rendering
 
 T = TypeVar("T")
@@ -42,10 +40,11 @@ def config(catalog: Catalog, key: str) -> dict[str, Any]:
 def make(work: Work) -> None:
     """Encode every document and write ``.bin``, ``.idx`` and the document index.
 
-    Reading, encoding and writing go on at once, a part each, so that memory is that of a few parts.
+    Reading, encoding and writing go on at once: a part is read and another written while threads encode slices of what was
+    read. So all cores have work, and memory is that of a few parts.
     Raises ShardError for a source without documents, and for what cannot be a document.
     """
-    from assets.shards.encode import rendering_of
+    from assets.shards.encode import COLUMNS, encode_parts, rendering_of
     from assets.shards.indexed import ShardError
     from assets.shards.parts import PartsWriter
     from assets.tokenizer import engines
@@ -62,12 +61,10 @@ def make(work: Work) -> None:
     tokenizer = (work.lake.local(work.input("tokenizer")) / "tokenizer.json").read_text("utf-8")
     engine = _proved_engine(work, corpus, tokenizer, rendering)
     shard_bytes = work.catalog.tokenizers[tokenizer_name].shard_bytes
-    parts = len(corpus.under(DOCUMENTS))
-    encoded = _encoded(work.lake, corpus, engine, tokenizer, rendering)
+    parts = _logged(ahead(read_parts(work.lake, corpus, COLUMNS)), len(corpus.under(DOCUMENTS)), work.log)
     with PartsWriter(work.out, engines.vocab_size(tokenizer), shard_bytes, rendering.names, corpus.name) as writer:
-        for number, (names, ids, lengths) in enumerate(ahead(encoded), start=1):
+        for names, ids, lengths in encode_parts(parts, engine, tokenizer, rendering):
             writer.append(ids, lengths, names)
-            work.log.info("encoded part %d of %d", number, parts)
     work.out.counts.update(
         documents_in=corpus.counts["documents"],
         documents=writer.documents,
@@ -91,14 +88,10 @@ def _proved_engine(work: Work, corpus: Manifest, tokenizer: str, rendering: "Ren
     return engines.choose(tokenizer, texts, names.to_pylist(), work.log)
 
 
-def _encoded(
-    lake: Lake, corpus: Manifest, engine: str, tokenizer: str, rendering: "Rendering"
-) -> "Iterator[tuple[pa.ChunkedArray, np.ndarray, np.ndarray]]":
-    """Of each part the documents' ids, their token ids, and the lengths."""
-    from assets.shards.encode import COLUMNS, encode_part
-
-    for part in ahead(read_parts(lake, corpus, COLUMNS)):
-        yield part["id"], *encode_part(part, engine, tokenizer, rendering)
+def _logged(parts: Iterator[T], count: int, log: logging.Logger) -> Iterator[T]:
+    for number, part in enumerate(parts, start=1):
+        log.info("encoding part %d of %d", number, count)
+        yield part
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

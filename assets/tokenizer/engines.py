@@ -226,7 +226,7 @@ def _encode_pieces(tokenizer: str) -> "Callable[[list[bytes]], tuple[npt.NDArray
         whole = APART.encode().join(pieces).decode()
         if whole.count(APART) != len(pieces) - 1:  # a text holds that character
             return _flat([core.encode_single_piece(piece) for piece in pieces], np.uint32)
-        ids = np.array(core.encode_ordinary(whole), np.uint32)
+        ids = np.frombuffer(core.encode_to_tiktoken_buffer(whole, set()), np.uint32)
         ends = np.cumsum([len(piece) for piece in pieces])
         return ids, np.diff(np.searchsorted(np.cumsum(sizes[ids]), ends) + 1, prepend=0)
 

@@ -5,7 +5,6 @@ Such a split is a few passes over bytes, and most pieces of a text have come bef
 
 import re
 import threading
-from array import array
 from collections.abc import Callable
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ WHITE_SPACE = (
 """What ``\\s`` stands for: the code points with Unicode's property White_Space."""
 REMEMBERED_BYTES = 96_000_000
 """About so much memory may remembered pieces take; then they are forgotten."""
+ID_BYTES = 4
 ENTRY_BYTES = 150
 """What remembering a piece takes besides its own bytes, about."""
 
@@ -113,13 +113,7 @@ class PieceEncoder:
         self.splitter = Splitter(points)
         self.encode_pieces = encode_pieces
         self.lock = threading.Lock()
-        self._forget()
-
-    def _forget(self) -> None:
-        self.numbers: dict[bytes, int] = {}
-        self.ids = array("I")
-        self.begins = array("q", [0])
-        self.bytes = 0
+        self.known = Known()
 
     def __call__(self, texts: "pa.LargeStringArray") -> "tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]":
         """The ids of all texts, one after the other, and how many each text has."""
@@ -136,36 +130,59 @@ class PieceEncoder:
         pieces = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(starts), [None, bounds, pa.py_buffer(data)]
         ).dictionary_encode()
-        ids, begins = self._encoded(pieces.dictionary.to_pylist())
-        numbers = pieces.indices.to_numpy()
-        lengths = np.diff(begins)[numbers]
-        ends = np.cumsum(lengths)
-        places = np.repeat(begins[numbers] - ends + lengths, lengths)
-        places += np.arange(len(places))
-        total = np.append(0, ends)[np.searchsorted(starts, offsets)]
-        return ids[places], np.diff(total)
+        made = self._encoded(pieces.dictionary.to_pylist()).take(pieces.indices)
+        ends = np.frombuffer(made.buffers()[1], np.int64, len(made) + 1) // ID_BYTES
+        total = ends[np.searchsorted(starts, offsets)]
+        return np.frombuffer(made.buffers()[2], np.uint32, ends[-1]), np.diff(total)
 
-    def _encoded(self, pieces: list[bytes]) -> "tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]":
-        """The ids of different pieces, one after the other, and where each begins (and the last ends); what is new is encoded."""
+    def _encoded(self, pieces: list[bytes]) -> "pa.LargeBinaryArray":
+        """The ids of different pieces, each piece's as bytes; what is new is encoded.
+
+        Threads encode at once: two that meet the same new piece both encode it, to the same ids.
+        """
         import numpy as np
+        import pyarrow as pa
 
         with self.lock:
-            if self.bytes > REMEMBERED_BYTES:
-                self._forget()
-            known = self.numbers
-            numbers = np.fromiter(map(known.get, pieces, repeat(-1)), np.int64, len(pieces))
-            places = np.flatnonzero(numbers < 0)
-            new = [pieces[place] for place in places]
-            if new:
-                encoded, lengths = self.encode_pieces(new)
-                numbers[places] = np.arange(len(known), len(known) + len(new))
-                known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
-                self.begins.frombytes((self.begins[-1] + np.cumsum(lengths)).tobytes())
-                self.ids.frombytes(encoded.tobytes())
-            self.bytes += sum(map(len, new)) + ENTRY_BYTES * len(new)
-            first = np.frombuffer(self.begins, np.int64)
-            counts, first = np.diff(first)[numbers], first[numbers]
-            begins = np.append(0, np.cumsum(counts))
-            places = np.repeat(first - begins[:-1], counts)
-            places += np.arange(len(places))
-            return np.frombuffer(self.ids, np.uint32)[places], begins
+            if self.known.bytes > REMEMBERED_BYTES:
+                self.known = Known()
+            known = self.known
+        numbers = np.fromiter(map(known.numbers.get, pieces, repeat(-1)), np.int64, len(pieces))
+        places = np.flatnonzero(numbers < 0)
+        if len(places):
+            new = [pieces[place] for place in places.tolist()]
+            encoded, lengths = self.encode_pieces(new)
+            with self.lock:
+                numbers[places] = known.add(new, encoded, lengths)
+        return known.ids.take(pa.array(numbers))
+
+
+class Known:
+    """Pieces that were encoded.
+
+    ``ids`` are those of all, each piece's as bytes: Arrow copies them by number without Python's lock, which numpy's ``repeat``
+    holds. It is replaced as a whole, before ``numbers`` has what is new, so that a thread that reads finds the ids of every
+    number it has, while another adds.
+    """
+
+    def __init__(self) -> None:
+        import pyarrow as pa
+
+        self.numbers: dict[bytes, int] = {}
+        self.ids = pa.array([], pa.large_binary())
+        self.bytes = 0
+
+    def add(
+        self, pieces: list[bytes], encoded: "npt.NDArray[np.uint32]", lengths: "npt.NDArray[np.int64]"
+    ) -> "npt.NDArray[np.int64]":
+        """Take in different pieces; their numbers. One thread at a time."""
+        import numpy as np
+        import pyarrow as pa
+
+        first, count = len(self.ids), len(pieces)
+        bounds = pa.py_buffer(np.append(0, np.cumsum(lengths)) * ID_BYTES)
+        new = pa.LargeBinaryArray.from_buffers(pa.large_binary(), count, [None, bounds, pa.py_buffer(encoded)])
+        self.ids = pa.concat_arrays([self.ids, new])
+        self.numbers.update(zip(pieces, range(first, first + count), strict=True))
+        self.bytes += sum(map(len, pieces)) + ENTRY_BYTES * count
+        return np.arange(first, first + count)

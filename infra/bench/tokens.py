@@ -1,6 +1,7 @@
 """``tokka bench tokens``: from text to .bin and .idx, beside Megatron-LM's own way on the same corpus and cores."""
 
 import filecmp
+import json
 import os
 import shutil
 import statistics
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Pretokenizer = Literal["bloom", "gpt2"]
 PRETOKENIZERS: tuple[Pretokenizer, ...] = ("bloom", "gpt2")
 TRAINING_BYTES = 60_000_000
-"""Of text the tokenizers are trained on, at most."""
+"""The tokenizers' budget of bytes to be trained on."""
 
 Say = Callable[[str], None]
 
@@ -32,12 +33,13 @@ class DifferentIdsError(BenchError):
 def bench(
     files: list[Path], megabytes: int, vocabulary: int, peer: bool, repeat: int, say: Say, work: Path | None = None
 ) -> dict[str, Any]:
-    """Measure making shards with BLOOM's regex and with GPT-2's, and Megatron-LM's way to the same bytes.
+    """Measure training a tokenizer with BLOOM's regex and with GPT-2's, making shards, and Megatron-LM's way to the same bytes.
 
     The corpus is made from ``files`` (JSON Lines), varied until it has ``megabytes`` of text; the tokenizers have
-    ``vocabulary`` ids and are trained on the files. What is timed is a whole process each, its start and imports included, from
-    documents in Parquet to a version of the lake (files hashed, engine proved); of Megatron-LM's way, from JSON Lines that are
-    there already to its two files, and its imports (torch) are taken off. Both sides run in turns, ``repeat`` times.
+    ``vocabulary`` ids and are trained on a sample of it, by the stage and with its gate. What is timed is a whole process each,
+    its start and imports included, from documents in Parquet to a version of the lake (files hashed, engine proved); of
+    Megatron-LM's way, from JSON Lines that are there already to its two files, and its imports (torch) are taken off. Both sides
+    run in turns, ``repeat`` times.
     Raises DifferentIdsError where .bin and .idx are not the same bytes.
     """
     folder = Path(tempfile.mkdtemp(prefix="tokka-bench-", dir=work))
@@ -48,9 +50,7 @@ def bench(
         say(f"corpus: {size / 1e6:.1f} MB of text from {len(files)} files, {cores} cores")
         result: dict[str, Any] = {"machine": machine(), "megabytes": round(size / 1e6, 3), "vocabulary": vocabulary}
         for name in PRETOKENIZERS:
-            _train(base, folder, name, vocabulary)
-            say(f"{name}: a tokenizer of {vocabulary} ids is trained")
-            result[name] = _measured(folder, name, size, cores, peer, repeat, say)
+            result[name] = _measured(folder, _specification(name, vocabulary), size, cores, peer, repeat, say)
         result["peak_gb"] = max(result[name]["tokka"]["peak_gb"] for name in PRETOKENIZERS)
         return result
     finally:
@@ -59,8 +59,6 @@ def bench(
 
 def _write_corpus(base: list[dict[str, str]], folder: Path, size: int, lines: bool) -> int:
     """The corpus as a version of decontaminated_corpus, and for the peer as JSON Lines; the bytes of its text."""
-    import json
-
     from assets.lake import Identity, Lake
     from assets.lake.documents import write_parts
 
@@ -99,38 +97,28 @@ def _parts(rows: Iterator[dict[str, str]]) -> "Iterator[pa.Table]":
         yield pa.Table.from_pylist(part, document_schema())
 
 
-def _train(base: list[dict[str, str]], folder: Path, name: Pretokenizer, vocabulary: int) -> None:
-    from assets.lake import Identity, Lake
-    from assets.recipe.tokens import Tokenizer
-    from assets.tokenizer import bpe
-
-    def texts() -> Iterator[str]:
-        left = TRAINING_BYTES
-        for document in base:
-            left -= len(document["text"].encode())
-            if left < 0:
-                return
-            yield document["text"]
-
-    config = Tokenizer(
-        name=name, vocab_size=vocabulary, pretokenizer=name, sources={"fi": (SOURCE,)}, sample_bytes=TRAINING_BYTES
-    )
-    with Lake.open(str(folder / "lake")).write(Identity("tokenizer", name, {}, "bench")) as out:
-        bpe.train(config, texts()).save(str(out.stage("tokenizer.json")))
+def _specification(name: Pretokenizer, vocabulary: int) -> dict[str, Any]:
+    """The tokenizer of the benchmark's recipe."""
+    return {
+        **{"name": name, "vocab_size": vocabulary, "pretokenizer": name},
+        **{"sources": {"fi": [SOURCE]}, "sample_bytes": TRAINING_BYTES, "max_fertility": {"fi": 100}},
+    }
 
 
 def _measured(
-    folder: Path, name: Pretokenizer, size: int, cores: int, peer: bool, repeat: int, say: Say
+    folder: Path, specification: dict[str, Any], size: int, cores: int, peer: bool, repeat: int, say: Say
 ) -> dict[str, Any]:
-    """The figures of one tokenizer: on all cores, in turns, and once on one core."""
-    (tokenizer,) = (folder / "lake" / "tokenizer" / name).glob("*/tokenizer.json")
+    """The figures of one tokenizer: its training; shards on all cores, in turns with the peer, and once on one core."""
+    name = specification["name"]
 
-    def tokka(on: int, *more: str) -> Measured:
-        if not more:
+    def tokka(on: int, what: str = "shards") -> Measured:
+        if what == "shards":
             shutil.rmtree(folder / "lake" / "tokenized_shards", ignore_errors=True)
-        return measure([sys.executable, "-m", "infra.bench.tokens_stage", str(folder), name, str(on), *more])
+        command = ["infra.bench.tokens_stage", str(folder), what, json.dumps(specification), str(on)]
+        return measure([sys.executable, "-m", *command])
 
     def megatron(on: int) -> Measured:
+        (tokenizer,) = (folder / "lake" / "tokenizer" / name).glob("*/tokenizer.json")
         files = (str(folder / "corpus.jsonl"), str(tokenizer), str(folder / "megatron"))
         return measure([sys.executable, "-m", "infra.bench.megatron_way", *files, str(on)])
 
@@ -140,6 +128,7 @@ def _measured(
         figures[what] = _figures(runs, size, on)
         say(f"{name + ' ' + what:<28}{_line(figures[what])}")
 
+    take("tokenizer", cores, [tokka(cores, "tokenizer")])
     ours, theirs = [], []
     for turn in range(repeat):
         ours.append(tokka(cores))
@@ -149,7 +138,7 @@ def _measured(
             say(f"{name} megatron, run {turn + 1}: {theirs[-1].seconds:.1f} s")
             _same_bytes(folder)
     take("tokka", cores, ours)
-    take("tokka gate", cores, [tokka(cores, "--gate")])
+    take("tokka gate", cores, [tokka(cores, "gate")])
     if peer:
         take("megatron", cores, theirs)
     take("tokka on one core", 1, [tokka(1)])

@@ -1,12 +1,16 @@
-"""Making, or judging, the shards of a benchmark corpus: ``python -m infra.bench.tokens_stage FOLDER TOKENIZER CORES [--gate]``.
+"""Making, or judging, what a benchmark corpus becomes: ``python -m infra.bench.tokens_stage FOLDER WHAT SPECIFICATION CORES``.
 
-A process of its own, so that its memory can be measured. It reads ``decontaminated_corpus`` and ``tokenizer`` in the lake
-``FOLDER/lake`` and writes ``tokenized_shards``, on so many of the machine's cores.
+A process of its own, so that its memory can be measured. ``WHAT`` is ``tokenizer``, ``shards``, or ``gate`` (that of the shards);
+it reads ``decontaminated_corpus``, and for shards the tokenizer, in the lake ``FOLDER/lake``, on so many of the machine's cores.
+``SPECIFICATION`` is the JSON of the recipe's tokenizer; its name says which one it is.
 """
 
+import json
 import sys
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from infra.bench.measure import keep_to_cores
 
@@ -16,32 +20,36 @@ if TYPE_CHECKING:
 SOURCE = "corpus"
 
 
-def main(folder: Path, tokenizer: str, gate: bool) -> None:
+def main(folder: Path, what: str, specification: dict[str, Any]) -> None:
     import logging
 
     from assets.lake import Lake
     from assets.recipe.catalog import join
     from assets.shards.stage import STAGE
     from assets.stage import Work
+    from assets.tokenizer.stage import STAGE as TOKENIZER
 
-    lake, key, recipes = Lake.open(str(folder / "lake")), join(SOURCE, tokenizer), catalog(tokenizer)
+    name = specification["name"]
+    lake, recipes = Lake.open(str(folder / "lake")), catalog(specification)
+    stage, key = (TOKENIZER, name) if what == "tokenizer" else (STAGE, join(SOURCE, name))
     inputs = {
-        asset: {name: next(lake.manifests(asset, name))}
-        for asset, name in (("decontaminated_corpus", SOURCE), ("tokenizer", tokenizer))
+        asset: {of: next(lake.manifests(asset, of)) for _, of in wanted}
+        for asset, wanted in groupby(stage.inputs(recipes, key), key=itemgetter(0))
     }
-    identity = STAGE.identity(recipes, key, [found.ref for by_key in inputs.values() for found in by_key.values()])
-    if not gate:
+    identity = stage.identity(recipes, key, [found.ref for by_key in inputs.values() for found in by_key.values()])
+    if what != "gate":
         with lake.write(identity) as out:
-            STAGE.make(Work(key, recipes, lake, inputs, out, folder, logging.getLogger("bench"), no_job))
+            stage.make(Work(key, recipes, lake, inputs, out, folder, logging.getLogger("bench"), no_job))
+    if what == "shards":
         return
     from assets.gates.gate import judge
 
-    made = lake.find(STAGE.asset, key, identity.version)
-    assert STAGE.gate is not None
+    made = lake.find(stage.asset, key, identity.version)
+    assert stage.gate is not None
     assert made is not None
-    receipt = judge(STAGE.gate, lake, made, recipes)
+    receipt = judge(stage.gate, lake, made, recipes)
     if not receipt.passed:
-        raise SystemExit(f"the gate of the shards did not pass: {receipt.error or receipt.failed}")
+        raise SystemExit(f"the gate of {made.name} did not pass: {receipt.error or receipt.failed}")
 
 
 def no_job(request: object) -> NoReturn:
@@ -49,7 +57,7 @@ def no_job(request: object) -> NoReturn:
     raise RuntimeError("making shards runs no job")
 
 
-def catalog(tokenizer: str) -> "Catalog":
+def catalog(specification: dict[str, Any]) -> "Catalog":
     """A recipe of one source with a tokenizer; the rest of it is not made."""
     from assets.recipe.catalog import Catalog
     from assets.recipe.model import Recipe
@@ -60,7 +68,7 @@ def catalog(tokenizer: str) -> "Catalog":
         "sources": {
             SOURCE: {"format": "jsonl", "files": "none", "language": "fi", "cleaning": "web", "pool": "bench"},
         },
-        "tokenizer": {"name": tokenizer, "vocab_size": 300, "sources": {"fi": [SOURCE]}, "sample_bytes": 1000},
+        "tokenizer": specification,
         "pair_template": {"instructions": {"fi": ""}},
         "mixture": {"sources": {SOURCE: {"epochs": 1}}},
         "model": {"architecture": "bloom", "layers": 1, "hidden": 8, "heads": 1},
@@ -74,5 +82,5 @@ def catalog(tokenizer: str) -> "Catalog":
 
 
 if __name__ == "__main__":
-    keep_to_cores(int(sys.argv[3]))
-    main(Path(sys.argv[1]), sys.argv[2], "--gate" in sys.argv[4:])
+    keep_to_cores(int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]))

@@ -33,14 +33,14 @@ def bench_tokens(
         list[str] | None, typer.Option("--file", help="JSON Lines with id and text; may be repeated. [demo corpora]")
     ] = None,
     megabytes: Annotated[int, typer.Option(help="Size of the corpus, made by varying the files.")] = 100,
-    vocabulary: Annotated[int, typer.Option(help="Ids of the tokenizers, which are trained on the files.")] = 32_000,
+    vocabulary: Annotated[int, typer.Option(help="Ids of the tokenizers, which are trained on the corpus.")] = 32_000,
     peer: Annotated[bool, typer.Option(help="Also go Megatron-LM's own way over the corpus.")] = True,
     repeat: Annotated[int, typer.Option(help="Runs of both sides, in turns; the median counts.")] = 3,
     output: Annotated[str | None, typer.Option(help="Write the figures to this JSON file.")] = None,
     work: Annotated[str | None, typer.Option(help="Folder for corpus and lake, removed afterwards.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Throughput and peak memory from text to Megatron's .bin and .idx, beside Megatron-LM's own way to the same bytes."""
+    """Training a tokenizer, then throughput and peak memory from text to Megatron's .bin and .idx, beside Megatron-LM's way."""
     from orchestration.cli.bench import tokens_command
 
     tokens_command(files or [], megabytes, vocabulary, peer, repeat, output, work, as_json)

@@ -1,14 +1,15 @@
 """Work on documents comes back in order, whoever does it."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
 from assets import engine
-from assets.engine import frame_of, map_rows, rows_of
+from assets.engine import frame_of, map_parts, map_rows, rows_of
 
 
 def table(rows: int) -> Any:
@@ -73,6 +74,39 @@ def test_no_rows_are_no_rows() -> None:
 def test_a_function_that_loses_a_row_is_found_out() -> None:
     with pytest.raises(Exception, match="49 rows of 50"):
         map_rows(table(50), one_less, schema())
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+def test_slices_of_parts_come_in_order_each_with_its_rows(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    import pyarrow as pa
+
+    monkeypatch.setattr(engine, "cores", lambda: cores)
+    given = table(500)
+    parts = [given.slice(0, 100), given.slice(100, 0), given.slice(100, 1), given.slice(101)]
+    pairs = list(map_parts(parts, partial(measured, least=200), schema(), 2_000))
+    assert len(pairs) > 20
+    assert all(rows["id"].to_pylist() == made["id"].to_pylist() for rows, made in pairs)
+    assert pa.concat_tables([made for _, made in pairs]).equals(measured(given, 200))
+
+
+def test_parts_are_worked_on_at_once_and_few_slices_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "cores", lambda: 2)
+    two = threading.Barrier(2, timeout=60)
+    taken: list[int] = []
+
+    def parts() -> Iterator[Any]:
+        for number in range(40):
+            taken.append(number)
+            yield table(1)
+
+    def meet(rows: Any) -> Any:
+        two.wait()  # breaks unless two threads work at once
+        return measured(rows, 0)
+
+    found = map_parts(parts(), meet, schema(), 10**9)
+    next(found)
+    assert len(taken) < 10
+    assert len(list(found)) == 39
 
 
 def test_frames_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_shards_are_made_beside_megatrons_way_with_the_same_bytes(tmp_path, monk
     figures = result["gpt2"]
     assert figures["same_bytes"] is True
     assert all(figures["ratios"][what] > 0 for what in ("all_cores", "one_core", "processor_time"))
-    for run in ("tokka", "tokka gate", "megatron", "tokka on one core", "megatron on one core"):
+    for run in ("tokenizer", "tokka", "tokka gate", "megatron", "tokka on one core", "megatron on one core"):
         assert 0 < figures[run]["peak_gb"] < 3 and figures[run]["seconds"] > 0 and figures[run]["cpu_seconds"] > 0
     assert not list(tmp_path.iterdir())
 

@@ -122,22 +122,22 @@ def test_shards_that_have_changed_since_the_index_was_built_are_refused(marked: 
 
 def cut_bin(root: Path) -> str:
     (root / "a.bin").write_bytes((root / "a.bin").read_bytes()[:-2])
-    return r"a\.bin has [\d,]+ bytes, its \.idx asks for [\d,]+"
+    return rf"a\.bin, offset {(root / 'a.bin').stat().st_size}: has [\d,]+ bytes, its \.idx asks for [\d,]+"
 
 
 def cut_idx(root: Path) -> str:
     (root / "a.idx").write_bytes((root / "a.idx").read_bytes()[:-9])
-    return r"a\.idx is no index of a shard"
+    return rf"a\.idx, offset {(root / 'a.idx').stat().st_size}: is no index of a shard, it is cut short"
 
 
 def other_file(root: Path) -> str:
     (root / "a.idx").write_bytes(b"anything but an index, and longer than its header is")
-    return r"a\.idx is no index of a shard"
+    return r"a\.idx, offset 0: is no index of a shard"
 
 
 def empty_idx(root: Path) -> str:
     (root / "a.idx").write_bytes(b"")
-    return r"a\.idx is no index of a shard"
+    return r"a\.idx, offset 0: is no index of a shard"
 
 
 @pytest.mark.parametrize("damage", [cut_bin, cut_idx, other_file, empty_idx])

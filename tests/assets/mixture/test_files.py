@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.mixture import files
 from assets.mixture.blend import MixtureError
 from assets.mixture.files import _cuts, read_index
+from assets.shards.indexed import ShardWriter
 
 
 def files_of(documents, renderings, sizes):
@@ -46,13 +48,32 @@ def test_a_pair_that_two_files_share_is_trained_on_in_the_second_and_validated_o
     assert _cuts([first, second], 0.2) == [(6, 8), (9, 11)]
 
 
-def test_more_documents_than_megatron_numbers_are_refused(tmp_path):
+def test_more_documents_than_megatron_numbers_are_refused(tmp_path, monkeypatch):
+    writer = ShardWriter(tmp_path / "part-00000", 300)
+    writer.append(np.array([5, 2, 6, 2, 7, 2]), np.array([2, 2, 2]))
+    writer.close()
+    assert len(read_index(tmp_path / "part-00000.idx").lengths) == 3
+    monkeypatch.setattr(files, "MAX_DOCUMENTS", 2)
+    with pytest.raises(
+        MixtureError, match=r"part-00000\.idx, offset 18: 3 documents; Megatron-Core numbers 2 per file"
+    ):
+        read_index(tmp_path / "part-00000.idx")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"MMIDIDX", r"part-00000\.idx, offset 0: found b'MMIDIDX'"),
+        (
+            b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, 8, 3, 4),
+            r"part-00000\.idx, offset 34: has 34 bytes; its header",
+        ),
+    ],
+)
+def test_what_is_no_whole_index_is_refused(tmp_path, content, message):
     path = tmp_path / "part-00000.idx"
-    path.write_bytes(b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, 8, 2**31, 2**31 + 1))
-    with pytest.raises(MixtureError, match=r"2,147,483,648 documents; Megatron-Core numbers 2,147,483,647 per file"):
-        read_index(path)
-    path.write_bytes(b"MMIDIDX")
-    with pytest.raises(MixtureError, match="is no index of a shard"):
+    path.write_bytes(content)
+    with pytest.raises(MixtureError, match=rf"{message}.*`tokka lake verify"):
         read_index(path)
 
 

@@ -264,6 +264,20 @@ def test_shards_of_another_tokenizer_than_the_recipes_are_refused(built, tmp_pat
         mix(built.lake, CATALOG, built.shards | {"docs_fi": one}, newer, tmp_path / "one", None)
 
 
+def test_an_id_that_the_tokenizer_does_not_have_is_refused_with_file_and_offset(tmp_path):
+    damaged = build(tmp_path, CATALOG)
+    (prefix,) = shard_prefixes(damaged.shards["docs_fi"])
+    path = damaged.lake.local(damaged.shards["docs_fi"]) / f"{prefix}.bin"
+    content = bytearray(path.read_bytes())
+    content[41] = 0xFF
+    path.write_bytes(content)
+    found = content[40] + 0xFF00
+    with pytest.raises(
+        MixtureError, match=rf"part-00000\.bin, offset 40: the id {found}; allowed are 0 to 399, .* damaged"
+    ):
+        mix(damaged.lake, catalog_with(training__seed=7), damaged.shards, damaged.tokenizer, tmp_path / "again", None)
+
+
 def test_a_source_with_fewer_tokens_than_a_sample_is_refused(built, tmp_path):
     corpus = put_documents(built.lake, "decontaminated_corpus", "docs_fi", ["Tallenna."])
     shards = make_shards(built.lake, CATALOG, "docs_fi", corpus, built.tokenizer)

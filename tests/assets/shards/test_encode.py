@@ -11,7 +11,7 @@ from tokenizers import Tokenizer as HfTokenizer
 
 from assets.recipe.data import Source
 from assets.recipe.tokens import PairTemplate, Tokenizer
-from assets.shards.encode import encode, encode_part, encode_slice, rendering_of
+from assets.shards.encode import encode, encode_parts, encode_slice, rendering_of
 from assets.tokenizer import bpe, engines
 from tests.conftest import FINNISH, PAIRS
 
@@ -105,12 +105,18 @@ def test_any_document_keeps_its_bytes_and_ends(tokenizer: str, engine: str, text
     assert [decoder.decode(d.tolist(), skip_special_tokens=False) for d in documents] == [f"{t}</s>" for t in texts]
 
 
-def test_a_slice_and_a_part_hold_the_same_ids_as_the_rows_at_once(tokenizer: str, engine: str) -> None:
+def test_a_slice_and_parts_hold_the_same_ids_as_the_rows_at_once(
+    tokenizer: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows, rendering = table_of(PAIRS), rendering_of(SOURCE, PORO)
     ids, lengths = encode(rows, engines.load(engine, tokenizer), rendering)
     made = encode_slice(rows.slice(10, 7), engine, tokenizer, rendering)
     assert made["lengths"].to_pylist() == lengths[20:34].reshape(7, 2).tolist()
     begin = lengths[:20].sum()
     assert made["ids"].combine_chunks().flatten().to_pylist() == ids[begin : begin + lengths[20:34].sum()].tolist()
-    part = encode_part(rows, engine, tokenizer, rendering)
-    assert np.array_equal(part[0], ids) and np.array_equal(part[1], lengths)
+    monkeypatch.setattr("assets.shards.encode.SLICE_BYTES", 200)
+    parts = [rows.slice(0, 13), rows.slice(13)]
+    names, found, counts = zip(*encode_parts(parts, engine, tokenizer, rendering), strict=True)
+    assert len(names) > 10
+    assert [name for slice_ in names for name in slice_.to_pylist()] == rows["id"].to_pylist()
+    assert np.array_equal(np.concatenate(found), ids) and np.array_equal(np.concatenate(counts), lengths)

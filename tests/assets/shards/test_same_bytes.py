@@ -17,12 +17,14 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from assets import engine
+from assets.shards import encode
 from infra.bench.measure import keep_to_cores
-from infra.bench.tokens_stage import main
+from infra.bench.tokens_stage import SOURCE, main
 keep_to_cores(int(sys.argv[2]))
 engine.choose(sys.argv[3])
-engine.SLICE_BYTES, engine.PROCESS_BYTES = int(sys.argv[4]), 0
-main(Path(sys.argv[1]), "bloom", False)
+engine.SLICE_BYTES = encode.SLICE_BYTES = int(sys.argv[4])
+engine.PROCESS_BYTES = 0
+main(Path(sys.argv[1]), "shards", {"name": "bloom", "vocab_size": 500, "sources": {"fi": [SOURCE]}, "sample_bytes": 1000})
 """
 
 

@@ -1,4 +1,5 @@
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -101,7 +102,7 @@ def test_what_is_remembered_and_forgotten_decides_nothing(batches):
     encoder = PieceEncoder(POINTS, all_by_bytes)
     for texts in batches:
         assert encoded(encoder, texts) == due(texts)
-    encoder.bytes = pieces.REMEMBERED_BYTES + 1
+    encoder.known.bytes = pieces.REMEMBERED_BYTES + 1
     for texts in batches:
         assert encoded(encoder, texts) == due(texts)
 
@@ -121,7 +122,7 @@ def test_a_piece_is_encoded_once_and_forgotten_when_there_are_too_many(monkeypat
     encoded(encoder, [" ".join(f"sana{n}" for n in range(100))])
     encoded(encoder, ["yksi"])
     assert seen.count(b"yksi") == 2
-    assert len(encoder.numbers) == 1
+    assert len(encoder.known.numbers) == 1
 
 
 def test_threads_share_an_encoder():
@@ -130,3 +131,18 @@ def test_threads_share_an_encoder():
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda texts: encoded(encoder, texts), batches))
     assert found == [due(texts) for texts in batches]
+
+
+def test_threads_that_meet_the_same_new_pieces_both_encode_them_and_neither_waits():
+    met = threading.Barrier(2, timeout=60)
+
+    def together(new):
+        met.wait()
+        return all_by_bytes(new)
+
+    encoder = PieceEncoder(POINTS, together)
+    batches = [["yksi kaksi", " kolme"], [" kolme kaksi yksi"]]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda texts: encoded(encoder, texts), batches))
+    assert found == [due(texts) for texts in batches]
+    assert [encoded(encoder, texts) for texts in batches] == found
