@@ -118,13 +118,13 @@ def eval_command(
         print_json(result)
         return
     for kind in kinds:
-        figures = result[kind]
-        difference = max(figures["largest_difference"].values())
-        out.print(
-            f"{kind}: {figures['ratio']} times as fast as lm_eval at its best batch size "
-            f"({figures['lm_eval_best_batch_size']}), {figures['cpu_ratio']} times by processor time; the answers to "
-            f"{figures['items']} items agree, log-likelihoods within {difference:.1e}"
-        )
+        for call, figures in result[kind]["measured"].items():
+            difference = max(figures["largest_difference"].values())
+            out.print(
+                f"{kind}, {call}: {figures['ratio']} times as fast as lm_eval at its best batch size "
+                f"({figures['lm_eval_best_batch_size']}), {figures['cpu_ratio']} times by processor time; the answers to "
+                f"{figures['items']} items agree, log-likelihoods within {difference:.1e}"
+            )
 
 
 def overhead_command(

@@ -88,7 +88,9 @@ def bench_eval(
     batch_size: Annotated[
         list[str] | None, typer.Option(help="Batch sizes of lm_eval, the fastest of which counts. [1, 8, 32, auto]")
     ] = None,
-    by_group: Annotated[bool, typer.Option(help="Also measure each group of tasks by itself.")] = False,
+    by_group: Annotated[
+        bool, typer.Option(help="Measure each group of tasks by itself, instead of all in one call.")
+    ] = False,
     output: Annotated[str | None, typer.Option(help="Write the figures to this JSON file.")] = None,
     work: Annotated[str | None, typer.Option(help="Folder for checkpoints and results. [temporary]")] = None,
     as_json: Json = False,
