@@ -252,7 +252,7 @@ def _print(value: dict[str, Any]) -> None:
         for metric, score in task["metrics"].items()
     ]
     suites = ", ".join(f"{name} (version {version})" for name, version in value["suites"].items())
-    only = f", at most the first {value['limit']} items of each task" if value["limit"] else ""
+    only = f", at most the first {value['limit']} items of each task or part of one" if value["limit"] else ""
     if rows:
         print_table(rows, f"{value['model']}: {suites or 'tasks of your own'}{only}")
     for name, average in value["averages"].items():
