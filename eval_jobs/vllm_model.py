@@ -1,6 +1,6 @@
 """A checkpoint read by vLLM, through lm-eval's own class for it, where vLLM is installed and a GPU is there.
 
-It was written against lm-eval's ``VLLM`` and has not been run: neither vLLM nor a GPU was at hand.
+The tests run it, and lm-eval's ``VLLM`` below it, over a stand-in for vLLM. With vLLM itself it has not been run.
 
 vLLM reads what is plain: log-likelihoods, and greedy continuations of plain text. Tokens are made by ``CheckpointLM`` all the
 same, so that text never becomes a special token. What vLLM cannot do the same way stays with the network of ``CheckpointLM``,

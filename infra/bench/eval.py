@@ -1,7 +1,7 @@
 """``tokka bench eval``: time to score checkpoints on the same tasks, beside ``lm_eval`` with its own HF model.
 
 Both are commands of their own, timed from start to end, imports and loading of the model included, and get all tasks in one
-call, or with ``--by-group`` those of each group. ``lm_eval`` runs at several batch sizes, its fastest counts. Answers are
+call, or with ``--group`` those of a group. ``lm_eval`` runs at several batch sizes, its fastest counts. Answers are
 compared one by one: log-likelihoods within rounding, greedy or not, the choice that is picked, and generated text to the letter.
 """
 
@@ -48,13 +48,13 @@ def bench(
     new_tokens: int,
     max_length: int,
     batch_sizes: tuple[str, ...],
-    by_group: bool,
+    by_group: tuple[str, ...],
     say: Say,
     work: Path | None = None,
 ) -> dict[str, Any]:
     """Measure each kind of checkpoint; return what the JSON holds. Raises DifferentScoresError, CommandFailedError.
 
-    With ``by_group`` each group of tasks is measured by itself, at every batch size, otherwise all tasks in one call.
+    Each group of tasks in ``by_group`` is measured by itself, at every batch size; where it is empty, all tasks in one call.
     """
     folder = Path(tempfile.mkdtemp(prefix="tokka-bench-eval-", dir=work))
     try:
@@ -69,7 +69,9 @@ def bench(
         for kind in kinds:
             parameters = write_checkpoint(folder / kind, kind, max_length)
             result[kind] = {"parameters": parameters, "measured": {}}
-            calls = groups if by_group else {"all": [name for group in GROUPS for name in groups[group]]}
+            calls = {group: groups[group] for group in by_group} or {
+                "all": [n for group in GROUPS for n in groups[group]]
+            }
             for call, names in calls.items():
                 say(f"{kind}, {parameters / 1e6:.1f} M parameters, tasks: {call}")
                 result[kind]["measured"][call] = _compare(folder, kind, names, max_length, batch_sizes, say)
@@ -83,12 +85,12 @@ def _compare(
 ) -> dict[str, Any]:
     """Both sides on some tasks in one call, and how their answers agree."""
     ours, our_samples = _tokka(folder, kind, names, max_length)
-    say(f"  tokka              {ours.seconds:>8.1f} s {ours.peak_bytes / 1e9:>6.2f} GB")
+    say(_line("tokka", ours))
     runs: dict[str, Measured] = {}
     difference: dict[str, float] = {}
     for size in batch_sizes:
         runs[size], their_samples = _lm_eval(folder, kind, names, max_length, size)
-        say(f"  lm_eval, batch {size:<4}{runs[size].seconds:>8.1f} s {runs[size].peak_bytes / 1e9:>6.2f} GB")
+        say(_line(f"lm_eval, batch {size}", runs[size]))
         difference[size] = compare(our_samples, their_samples)
     best = min(runs, key=lambda size: runs[size].seconds)
     return {
@@ -100,6 +102,10 @@ def _compare(
         "cpu_ratio": round(min(run.cpu_seconds for run in runs.values()) / ours.cpu_seconds, 2),
         "largest_difference": difference,
     }
+
+
+def _line(side: str, run: Measured) -> str:
+    return f"  {side:<20}{run.seconds:>8.1f} s, {run.cpu_seconds:>7.1f} s of processor time, {run.peak_bytes / 1e9:>5.2f} GB"
 
 
 def _figures(run: Measured) -> dict[str, float]:

@@ -183,12 +183,12 @@ def test_a_checkpoint_that_cannot_be_read(place: Path, checkpoint: Path, tmp_pat
     weights = copy(checkpoint, tmp_path / "weights", {})
     (weights / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:1000])
     tokenizer = copy(checkpoint, tmp_path / "tokenizer", {})
-    (tokenizer / "tokenizer.json").write_text('{"version": 1', "utf-8")
+    (tokenizer / "tokenizer.json").write_text("[", "utf-8")
     unknown = copy(checkpoint, tmp_path / "unknown", {"config.json": {"model_type": "poro"}})
     small = copy(checkpoint, tmp_path / "small", {"config.json": {"vocab_size": 280}})
     for folder, expected in (
         (weights, "Error while deserializing header"),
-        (tokenizer, "expected `,` or `}`"),
+        (tokenizer, "EOF while parsing"),
         (unknown, "has model type `poro` but Transformers does not recognize this architecture"),
         (small, "has ids up to 299, and the network knows 280 (vocab_size in config.json)"),
     ):
