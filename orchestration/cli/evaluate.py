@@ -38,10 +38,10 @@ def eval_command(
 ) -> None:
     """Score a Hugging Face folder on suites, outside the graph."""
     folder = Path(model).expanduser()
-    positions = check_checkpoint(folder)
-    if max_length is not None and max_length > (positions or max_length):
+    own_length, positions = check_checkpoint(folder)
+    if max_length is not None and positions is not None and max_length > positions:
         fail(f"--max-length is {max_length}; the checkpoint reads at most {positions} tokens (its config.json).")
-    longest = max_length or min(positions or LONGEST, LONGEST)
+    longest = max_length or own_length
     versions, configs, averages = _wanted(suites, include)
     if unknown := sorted(set(tasks) - set(configs)):
         fail(f"there is no task {unknown[0]!r}; the tasks are: {', '.join(sorted(configs))}.")
@@ -75,10 +75,9 @@ def eval_command(
         raise typer.Exit(Exit.GATE_FAILED)
 
 
-def check_checkpoint(folder: Path) -> int | None:
-    """Leave with a sentence where ``folder`` is no checkpoint that can be scored; else how many tokens it reads at most.
-
-    None where its configuration does not bound that, as with ALiBi.
+def check_checkpoint(folder: Path) -> tuple[int, int | None]:
+    """Leave with a sentence where ``folder`` is no checkpoint that can be scored; else how many tokens it is read with where
+    nothing is asked for, and at most; None where its configuration does not bound that, as with ALiBi.
     """
     if not folder.is_dir():
         fail(f"there is no folder {folder}.")
@@ -100,8 +99,10 @@ def check_checkpoint(folder: Path) -> int | None:
         fail(f"{folder} has no weights; they are in model.safetensors.")
     if not (folder / "tokenizer.json").is_file():
         fail(f"{folder} has no tokenizer.json; a checkpoint has it beside config.json and model.safetensors.")
-    keys = ("max_position_embeddings", "n_positions")
-    return next((config[key] for key in keys if isinstance(config.get(key), int) and config[key] > 0), None)
+    keys = ("max_position_embeddings", "n_positions", "seq_length")
+    found = {key: config[key] for key in keys if isinstance(config.get(key), int) and config[key] > 0}
+    positions = found.get("max_position_embeddings", found.get("n_positions"))
+    return min(next(iter(found.values()), LONGEST), LONGEST), positions
 
 
 def _wanted(suites: list[str], include: str | None) -> tuple[dict[str, int], dict[str, ScoredTask], dict[str, Average]]:
