@@ -17,6 +17,7 @@ from assets.lake.files import patiently
 from assets.lake.fingerprint import code_digest, digest_of
 from assets.lake.store import Lake
 from assets.recipe.jobs import KEPT_RESULTS
+from assets.recipe.pieces import pieces_digest
 from eval_jobs.settings import Settings, TaskInput
 
 LIBRARIES = ("lm_eval", "transformers", "tokenizers", "torch", "sacrebleu")
@@ -51,6 +52,7 @@ class Kept:
                 "template": settings.template,
                 "code": _code(),
                 "libraries": libraries(),
+                "pieces": pieces_digest() if task.config.kind == "few_shot_translation" else None,
             }
         )
 

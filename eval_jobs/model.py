@@ -68,7 +68,15 @@ class CheckpointLM(TemplateLM):
         self.text_tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         # Text that spells a special token is text: without this, "</s>" in a document becomes the end of the document.
         self.text_tokenizer.encode_special_tokens = True
-        self.ends = _ends(folder)
+        load: Callable[..., Any] = AutoConfig.from_pretrained
+        config = load(str(folder), local_files_only=True, trust_remote_code=False)
+        highest = max(self.text_tokenizer.get_vocab(with_added_tokens=False).values(), default=0)
+        if highest >= getattr(config, "vocab_size", highest + 1):
+            raise ValueError(
+                f"tokenizer.json of {folder} has ids up to {highest}, and the network knows {config.vocab_size} (vocab_size in "
+                "config.json); the two do not belong together."
+            )
+        self.ends = _ends(folder, config)
         self.end_of_document = self.ends[0]
         # What a tokenizer puts before a text of its own accord, the model has seen before every text.
         before = self.text_tokenizer.encode("", add_special_tokens=True).ids
@@ -234,10 +242,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _ends(folder: Path) -> list[int]:
+def _ends(folder: Path, config: Any) -> list[int]:
     """The tokens that end a document, the first of which stands before a text. Raises ValueError where there is none."""
-    load: Callable[..., Any] = AutoConfig.from_pretrained
-    config = load(str(folder), local_files_only=True, trust_remote_code=False)
     found = [getattr(config, "eos_token_id", None)]
     if (folder / "generation_config.json").is_file():
         found.append(json.loads((folder / "generation_config.json").read_text("utf-8")).get("eos_token_id"))

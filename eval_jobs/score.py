@@ -123,7 +123,11 @@ def open_model(folder: Path, max_length: int) -> "CheckpointLM":
     from eval_jobs.model import CheckpointLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    return vllm_model.VllmLM(folder, max_length) if vllm_model.is_available() else CheckpointLM(folder, max_length)
+    if vllm_model.is_available():
+        return vllm_model.VllmLM(folder, max_length)
+    model = CheckpointLM(folder, max_length)
+    _ = model.network  # weights that cannot be read are told before any task
+    return model
 
 
 def score_tasks(

@@ -1,11 +1,12 @@
 """A checkpoint read by vLLM, through lm-eval's own class for it, where vLLM is installed and a GPU is there.
 
-It was written against lm-eval's ``VLLM`` and has not been run: neither vLLM nor a GPU was at hand.
+The tests run it, and lm-eval's ``VLLM`` below it, over a stand-in for vLLM. With vLLM itself it has not been run.
 
 vLLM reads what is plain: log-likelihoods, and greedy continuations of plain text. Tokens are made by ``CheckpointLM`` all the
 same, so that text never becomes a special token. What vLLM cannot do the same way stays with the network of ``CheckpointLM``,
 which is loaded when it is first needed: prompts of the pair template, whose markers are special tokens; samples, whose random
-numbers must not depend on the batch; and texts of one token more than the model's positions, as windows of a long text are.
+numbers must not depend on the batch; and texts that fill the model's positions, since vLLM keeps the last one for a token that
+it generates, as windows of a long text do.
 """
 
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class VllmLM(CheckpointLM):
         return self.tok_encode(string) if isinstance(string, str) else [self.tok_encode(text) for text in string]
 
     def _score(self, pairs: list[Pair]) -> list[tuple[float, bool]]:
-        short = [i for i, pair in enumerate(pairs) if len(pair[0]) + len(pair[1]) <= self.max_length]
+        short = [i for i, pair in enumerate(pairs) if len(pair[0]) + len(pair[1]) < self.max_length]
         long = sorted(set(range(len(pairs))) - set(short))
         requests = [(None, list(pairs[i][0]), list(pairs[i][1])) for i in short]
         answers = dict(zip(short, self.vllm._loglikelihood_tokens(requests, disable_tqdm=True), strict=True))

@@ -12,11 +12,11 @@ from assets.recipe.catalog import Catalog
 from assets.recipe.model import Recipe
 from assets.recipe.tokens import Tokenizer
 from assets.stage import Stage, Work
-from tests.engines import docker_engine, slurm_cluster
+from tests.engines import docker_engine, podman_engine, slurm_cluster
 from tests.postgres import postgres
 from tests.workplace import finished
 
-__all__ = ["docker_engine", "finished", "postgres", "slurm_cluster"]
+__all__ = ["docker_engine", "finished", "podman_engine", "postgres", "slurm_cluster"]
 
 RECIPE: dict[str, Any] = {
     "name": "tiny",

@@ -1,4 +1,4 @@
-"""A real Docker engine and a real Slurm, started by the project's own scripts for tests, stopped by their process ids."""
+"""A real Docker engine, Podman and Slurm, started by the project's own scripts for tests, stopped by their process ids."""
 
 import os
 import shutil
@@ -121,6 +121,32 @@ def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
         yield Docker(folder, _build(host))
     finally:
         _script("docker/engine.sh", "down", str(folder))
+
+
+@dataclass(frozen=True)
+class Podman:
+    """A Podman service with an image of this machine's Debian packages, which has Python."""
+
+    folder: Path
+    image: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"CONTAINER_HOST": f"unix://{self.folder}/podman.sock"}
+
+
+@pytest.fixture(scope="session")
+def podman_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    _require("podman", "docker")  # Docker's client imports the image
+    folder = tmp_path_factory.mktemp("podman")
+    try:
+        _script("docker/podman.sh", "up", str(folder))
+        _script("docker/debian_base.sh", "tokka-base:test", DOCKER_HOST=f"unix://{folder}/podman.sock")
+        yield Podman(folder, "tokka-base:test")
+    except RuntimeError as error:
+        pytest.skip(f"Podman does not start here: {error}")
+    finally:
+        _script("docker/podman.sh", "down", str(folder))
 
 
 def _build(host: str) -> str:

@@ -1,6 +1,7 @@
 """Reads a task's data files into items of one shape: what decontamination must find, and what the evaluation needs."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -44,7 +45,8 @@ ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 
 
 def read_items(config: Task, paths: Sequence[Path]) -> "pa.Table":
-    """Read a task's items from its local data files, in the order of ``paths``; ``config.limit`` keeps the first ones.
+    """Read a task's items from its local data files, in the order of ``paths``; ``config.limit`` keeps the first ones, of
+    each subtask where there are several.
 
     Columns, all strings: ``id``, unique within the task; ``text``, everything of the item that must not occur in
     training text, its passages parted by ``PASSAGE``; ``item``, JSON of what the evaluation needs (see the readers).
@@ -57,9 +59,12 @@ def read_items(config: Task, paths: Sequence[Path]) -> "pa.Table":
     ids: list[str] = []
     texts: list[str] = []
     items: list[str] = []
+    taken: Counter[str] = Counter()
     for id_, text, item in _read(config, [Path(path) for path in paths]):
-        if config.limit is not None and len(ids) == config.limit:
-            break
+        subtask = item.get("subtask", "")
+        if config.limit is not None and taken[subtask] == config.limit:
+            continue
+        taken[subtask] += 1
         ids.append(id_)
         texts.append(text)
         items.append(json.dumps(item, ensure_ascii=False))

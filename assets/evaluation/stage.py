@@ -8,6 +8,7 @@ from assets.evaluation.contamination import SHARE, contaminated_items
 from assets.lake import Lake, Manifest
 from assets.recipe.catalog import Catalog, join, split, step_name
 from assets.recipe.jobs import KEPT_RESULTS, EvaluationJob, EvaluationTask, JobRequest
+from assets.recipe.pieces import pieces_digest
 from assets.stage import Input, Shown, Stage, Table, Work
 
 SEED = 1234
@@ -23,7 +24,10 @@ def inputs(catalog: Catalog, key: str) -> list[Input]:
 def config(catalog: Catalog, key: str) -> dict[str, Any]:
     """What decides the scores beside checkpoint and items."""
     recipe = catalog.recipe(split(key)[0])
+    translates = any(task.kind == "few_shot_translation" for task in recipe.scored_tasks.values())
+    pieces = pieces_digest() if translates else None
     return {
+        **({"pieces": pieces} if pieces else {}),
         "tasks": {n: t.model_dump(mode="json", exclude={"files"}) for n, t in recipe.scored_tasks.items()},
         "contaminated_share": SHARE,
         "template": recipe.pair_template.model_dump(mode="json"),

@@ -45,7 +45,7 @@ class FinBench(Config):
     files: Files
     language: Language = Field("fi", description="language of the items")
     shots: int = Field(3, ge=0, description="examples before each item")
-    limit: Positive | None = Field(None, description="items, at most")
+    limit: Positive | None = Field(None, description="items, at most; of each file where there are several")
 
     @property
     def metrics(self) -> tuple[str, ...]:

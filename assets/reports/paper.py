@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from pydantic import Field, model_validator
 
-from assets.recipe.base import Config
+from assets.recipe.base import Config, OneOrMany
 
 FILE = Path(__file__).with_name("paper.yaml")
 LINES = ("poro-34b", "llama-33b", "fingpt-8b", "fingpt-13b")
@@ -16,18 +16,18 @@ LINES = ("poro-34b", "llama-33b", "fingpt-8b", "fingpt-13b")
 
 
 class PaperRow(Config):
-    """One benchmark: its numbers, and our ``task`` with the metrics that measure it, or our ``average``."""
+    """One benchmark: its numbers, and our ``task`` with the metrics that measure it, or our ``average``; the best first."""
 
-    task: str = ""
+    task: OneOrMany = ()
     metrics: tuple[str, ...] = ()
-    average: str = ""
+    average: OneOrMany = ()
     scores: tuple[float | None, ...]
 
 
 class PaperAverage(Config):
     """The printed averages over the rows of a table; ``ours`` is the average of a suite that is the same mean."""
 
-    ours: str
+    ours: OneOrMany
     scores: tuple[float | None, ...]
 
 
@@ -98,12 +98,13 @@ def read_paper() -> Paper:
 
 
 class Place(NamedTuple):
-    """Where one of our scores stands in the paper."""
+    """Where one of our scores stands in the paper; of several for one place that with the lowest ``rank`` counts."""
 
     table: str
     row: str
     scale: float
     scores: Mapping[str, float | None]
+    rank: int
 
 
 @cache
@@ -111,15 +112,15 @@ def places() -> dict[tuple[str, str], Place]:
     """By our (task or average, metric) the row of the paper's tables; an average has the metric ""."""
     found: dict[tuple[str, str], Place] = {}
     for name, table in read_paper().tables.items():
-        rows: dict[str, Any] = dict(table.rows)
         if table.average:
-            found[table.average.ours, ""] = Place(name, "average", table.scale, table.scores(table.average))
-        for label, row in rows.items():
-            place = Place(name, label, table.scale, table.scores(row))
-            if row.average:
-                found.setdefault((row.average, ""), place)
-            for metric in row.metrics:
-                found[row.task, metric] = place
+            for rank, ours in enumerate(table.average.ours):
+                found[ours, ""] = Place(name, "average", table.scale, table.scores(table.average), rank)
+        for label, row in table.rows.items():
+            place = Place(name, label, table.scale, table.scores(row), 0)
+            for rank, average in enumerate(row.average):
+                found.setdefault((average, ""), place._replace(rank=rank))
+            for rank, task in enumerate(row.task):
+                found.update({(task, metric): place._replace(rank=rank) for metric in row.metrics})
     return found
 
 

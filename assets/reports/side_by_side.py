@@ -42,12 +42,13 @@ def boards(columns: Mapping[str, Sequence[Row]], always: bool = False) -> list[B
     paper = read_paper()
     by_place: dict[tuple[str, str], dict[str, Row]] = {}
     for column, rows in columns.items():
-        for row in rows:
-            place = places().get((row["task"], "" if row["average"] else row["metric"]))
-            if place is not None and row["score"] is not None:
-                by_place.setdefault((place.table, place.row), {})[column] = _scaled(row, place.scale)
-                if row["average"]:  # the same mean may stand in another table too, alone
-                    by_place.setdefault(_second(row["task"], place.table), {})[column] = _scaled(row, place.scale)
+        known = [(places().get((row["task"], "" if row["average"] else row["metric"])), row) for row in rows]
+        placed = [(place, row) for place, row in known if place is not None and row["score"] is not None]
+        for place, row in sorted(placed, key=lambda each: each[0].rank):
+            by_place.setdefault((place.table, place.row), {}).setdefault(column, _scaled(row, place.scale))
+            if row["average"]:  # the same mean may stand in another table too, alone
+                second = by_place.setdefault(_second(row["task"], place.table), {})
+                second.setdefault(column, _scaled(row, place.scale))
     for name, table in paper.tables.items():
         lines = []
         for label, printed in table.every_row().items():
@@ -71,7 +72,7 @@ def _second(average: str, known: str) -> tuple[str, str]:
     """The other table and row in which the paper prints an average."""
     for name, table in read_paper().tables.items():
         for label, row in table.rows.items():
-            if name != known and row.average == average:
+            if name != known and average in row.average:
                 return name, label
     return "", ""
 

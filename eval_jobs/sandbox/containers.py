@@ -57,7 +57,7 @@ def find(name: str) -> Backend:
     except ImportError as error:
         raise SandboxUnavailableError("the Python package docker is not installed") from error
     try:
-        with contextlib.closing(_client(name, timeout=5)) as client:
+        with contextlib.closing(client_of(name, timeout=5)) as client:
             version = client.version()
             machine = _machine(str(version.get("Arch", "")))
             client.images.get(image)
@@ -87,7 +87,7 @@ def _machine(architecture: str) -> str:
     return machine
 
 
-def _client(name: str, timeout: int = 60) -> "docker.DockerClient":
+def client_of(name: str, timeout: int = 60) -> "docker.DockerClient":
     import docker
 
     if name == "docker":
@@ -99,12 +99,18 @@ def _client(name: str, timeout: int = 60) -> "docker.DockerClient":
 
 @contextlib.contextmanager
 def _cell(name: str, image: str, machine: str, limits: Limits) -> Iterator["_Cell"]:
-    with contextlib.closing(_client(name)) as client:
+    with contextlib.closing(client_of(name)) as client:
         cell = _Cell(client, name, image, machine, limits)
         try:
             yield cell
         finally:
             cell.discard()
+
+
+def _scratch(name: str, limits: Limits) -> str:
+    """Options of the scratch folder's file system. Podman takes no number of files; there the warden looks at it."""
+    files = f",nr_inodes={limits.scratch_files}" if name == "docker" else ""
+    return f"size={limits.scratch_bytes}{files},mode=1777,nosuid,nodev"
 
 
 @cache
@@ -128,7 +134,11 @@ class _Cell:
         stream = self.stream or self._start()
         # Up to 60000: rootless engines have 65536 user ids. Random, so that a program meets nobody's processes or files.
         what = given(program, self.limits, 10000 + secrets.randbelow(50000), count_processes=False)
-        limits = {"wall": self.limits.wall_seconds, "output": self.limits.output_bytes}
+        limits = {
+            "wall": self.limits.wall_seconds,
+            "output": self.limits.output_bytes,
+            "files": self.limits.scratch_files,
+        }
         result: dict[str, Any] = {}
         try:
             result = stream.ask({"program": what, "limits": limits}, self.limits.wall_seconds + GRACE)
@@ -142,6 +152,8 @@ class _Cell:
         return outcome(program, result, self.name)
 
     def _start(self) -> "_Stream":
+        import docker
+
         container = self.container = self.client.containers.create(
             self.image,
             ["python3", *OPTIONS, "-c", _warden()],
@@ -155,16 +167,16 @@ class _Cell:
             network_mode="none",
             ipc_mode="none",  # no /dev/shm
             read_only=True,
-            tmpfs={
-                "/tmp": f"size={self.limits.scratch_bytes},nr_inodes={self.limits.scratch_files},mode=1777,nosuid,nodev"
-            },
+            tmpfs={"/tmp": _scratch(self.name, self.limits)},
             cap_drop=["ALL"],
             cap_add=["SETUID", "SETGID"],
             security_opt=["no-new-privileges"],
             mem_limit=(memory := self.limits.memory_bytes + self.limits.scratch_bytes + _INTERPRETERS),
             memswap_limit=memory,  # the same: no swap
             nano_cpus=1_000_000_000,
-            pids_limit=self.limits.processes + 1,
+            # Where nothing is said, Podman asks for more than some machines allow it.
+            ulimits=[docker.types.Ulimit(name=kind, soft=4096, hard=4096) for kind in ("nofile", "nproc")],
+            pids_limit=(processes := self.limits.processes + 1),
             log_config={"type": "none"},  # what a program prints is on no disk
             labels={"tokka.sandbox": "1"},
         )
@@ -179,9 +191,15 @@ class _Cell:
             "environment": ENVIRONMENT,
         }
         try:
-            stream.ask(first, GRACE)
+            held = stream.ask(first, GRACE)
         except OSError as error:
             raise SandboxError(f"A container of the image {self.image!r} does not start programs: {error}.") from error
+        for what, most in (("memory", memory), ("processes", processes)):
+            if not isinstance(held.get(what), int) or held[what] > most:
+                raise SandboxError(
+                    f"the engine does not hold the limit of {what} ({most} was asked for, the container has "
+                    f"{held.get(what)}); an engine without root does with control groups of version 2, delegated to its user"
+                )
         return stream
 
     def discard(self) -> None:

@@ -142,6 +142,22 @@ def _oom_kills() -> int:
     return 0
 
 
+def _bound(*paths: str) -> int | None:
+    """What a limit of this container's control group is; None where there is none, or the kernel does not tell."""
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError), open(f"/sys/fs/cgroup/{path}") as file:  # noqa: PTH123
+            return int(file.read())
+    return None
+
+
+def _passed(limits: dict[str, Any], oom_kills: int) -> str:
+    """The limit of this container that the program has passed."""
+    if _oom_kills() > oom_kills:
+        return "memory"
+    scratch = os.statvfs("/tmp")
+    return "killed" if scratch.f_files - scratch.f_ffree > limits["files"] else ""
+
+
 def _clean() -> bool:
     """Whether the program left nothing: no process beside this one, no file in the scratch folder."""
     with contextlib.suppress(ChildProcessError):
@@ -174,7 +190,11 @@ def warden() -> None:
     """
     first = json.loads(sys.stdin.buffer.readline())
     _forbid(bytes.fromhex(first["filter"]))
-    print(json.dumps({"ready": True}), flush=True)
+    held = {
+        "memory": _bound("memory.max", "memory/memory.limit_in_bytes"),
+        "processes": _bound("pids.max", "pids/pids.max"),
+    }
+    print(json.dumps(held), flush=True)
     for line in sys.stdin.buffer:
         given = json.loads(line)
         before = _oom_kills()
@@ -186,7 +206,7 @@ def warden() -> None:
             )  # fmt: skip
         result = watch(
             process, given["limits"], given["program"]["token"],
-            probe=lambda before=before: "memory" if _oom_kills() > before else "",  # type: ignore[misc]
+            probe=lambda limits=given["limits"], before=before: _passed(limits, before),  # type: ignore[misc]
             end=process.poll,
         )  # fmt: skip
         result["clean"] = process.poll() is not None and _clean()

@@ -1,14 +1,13 @@
 """Translation by examples as Poro 34B is measured (Luukkonen et al. 2024, section 4.5): greedy, up to ``END``.
 
 BLEU and chrF++ are sacrebleu's. spBLEU, BLEU over pieces of the SentencePiece model of Flores-101 (Goyal et al. 2022), stands
-beside them where that model is at hand: ``models/sacrebleu_tokenizer_spm.model`` below the folder that the environment
-variable ``SACREBLEU`` names, or below ``~/.sacrebleu``. It is never fetched.
+beside them where that model is at hand (``assets.recipe.pieces``).
 """
 
-from pathlib import Path
 from typing import Any
 
 from assets.recipe.evaluation import FewShotTranslation
+from assets.recipe.pieces import pieces_path
 from eval_jobs.tasks.common import (
     CHARACTERS_PER_GENERATED_TOKEN,
     Row,
@@ -23,7 +22,6 @@ from eval_jobs.tasks.common import (
 VERSION = 1
 KEYS = {"prompt": str, "source": str, "reference": str}
 END = "END"
-PIECES = "sacrebleu_tokenizer_spm.model"
 
 
 def definition(rows: list[Row], task: FewShotTranslation, settings: Settings) -> dict[str, Any]:
@@ -59,13 +57,6 @@ def chrf_plus_plus(pairs: list[tuple[str, str]]) -> float:
     return float(sacrebleu.CHRF(word_order=2).corpus_score(generations, [references]).score)
 
 
-def pieces_at_hand() -> bool:
-    """Whether the SentencePiece model of Flores-101 lies where sacrebleu looks for it."""
-    from sacrebleu.tokenizers import tokenizer_spm
-
-    return (Path(tokenizer_spm.SACREBLEU_DIR) / "models" / PIECES).is_file()
-
-
 def summarise(samples: list[Row], run: Run) -> Summary:
     import sacrebleu
 
@@ -73,7 +64,7 @@ def summarise(samples: list[Row], run: Run) -> Summary:
     generations = [one_line(sample["filtered_resps"][0]) for sample in samples]
     scorers = {"bleu": sacrebleu.BLEU(), "chrf++": sacrebleu.CHRF(word_order=2)}
     of_sentences = {"bleu": sacrebleu.BLEU(effective_order=True), "chrf++": sacrebleu.CHRF(word_order=2)}
-    if pieces_at_hand():
+    if pieces_path().is_file():
         scorers["spbleu"] = sacrebleu.BLEU(tokenize="flores101")
         of_sentences["spbleu"] = sacrebleu.BLEU(tokenize="flores101", effective_order=True)
     summary = Summary()

@@ -349,8 +349,8 @@ def _truncated(arguments: Any, run: Run) -> bool:
 
 
 def work(rows: list[Row], task: Harness) -> float:
-    characters = [sum(len(value) for value in _strings(row["doc"])) for row in rows]
-    asked = float(sum(characters)) + float(np.mean(characters)) * task.shots * len(rows)
+    # A shot is about as long as an item.
+    asked = float(sum(len(value) for row in rows for value in _strings(row["doc"]))) * (1 + task.shots)
     generates = (task.definition or {}).get("output_type") == "generate_until" or "exact_match" in task.metrics
     return asked + (len(rows) * MAX_NEW_TOKENS * CHARACTERS_PER_GENERATED_TOKEN if generates else 0)
 

@@ -177,7 +177,10 @@ def eval_(
         str | None, typer.Option(help="A folder with tasks of your own, in lm-eval's YAML with local data.")
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each task.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the first items of each task; of each part, where a task has several."),
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Folder for the results, item by item.")] = None,
     max_length: Annotated[
         int | None, typer.Option(min=2, help="Tokens that the model reads at once. [its own, at most 4096]")

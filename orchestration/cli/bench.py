@@ -91,7 +91,7 @@ def eval_command(
     new_tokens: int,
     max_length: int,
     batch_sizes: tuple[str, ...],
-    by_group: bool,
+    by_group: tuple[str, ...],
     output: str | None,
     work: str | None,
     as_json: bool,
@@ -100,7 +100,11 @@ def eval_command(
     import os
 
     from infra.bench.eval import BATCH_SIZES, KINDS, bench, missing_data
+    from infra.bench.eval_tasks import GROUPS
 
+    for group in by_group:
+        if group not in (*GROUPS, "all"):
+            fail(f"--group {group}: allowed are {', '.join(GROUPS)} and all.")
     for model in models:
         if model not in KINDS:
             fail(f"--model {model}: allowed are {', '.join(KINDS)}.")
@@ -110,21 +114,22 @@ def eval_command(
     if missing := missing_data(Path(folder)):
         fail(f"--data {folder}: it lacks {', '.join(missing)}.")
     kinds, sizes = models or KINDS, batch_sizes or BATCH_SIZES
+    groups = GROUPS if "all" in by_group else by_group
     result = _measure(
-        lambda: bench(Path(folder), kinds, items, new_tokens, max_length, sizes, by_group, err.print, _folder(work)),
+        lambda: bench(Path(folder), kinds, items, new_tokens, max_length, sizes, groups, err.print, _folder(work)),
         output,
     )
     if as_json:
         print_json(result)
         return
     for kind in kinds:
-        figures = result[kind]
-        difference = max(figures["largest_difference"].values())
-        out.print(
-            f"{kind}: {figures['ratio']} times as fast as lm_eval at its best batch size "
-            f"({figures['lm_eval_best_batch_size']}), {figures['cpu_ratio']} times by processor time; the answers to "
-            f"{figures['items']} items agree, log-likelihoods within {difference:.1e}"
-        )
+        for call, figures in result[kind]["measured"].items():
+            difference = max(figures["largest_difference"].values())
+            out.print(
+                f"{kind}, {call}: {figures['ratio']} times as fast as lm_eval at its best batch size "
+                f"({figures['lm_eval_best_batch_size']}), {figures['cpu_ratio']} times by processor time; the answers to "
+                f"{figures['items']} items agree, log-likelihoods within {difference:.1e}"
+            )
 
 
 def overhead_command(

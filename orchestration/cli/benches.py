@@ -88,7 +88,12 @@ def bench_eval(
     batch_size: Annotated[
         list[str] | None, typer.Option(help="Batch sizes of lm_eval, the fastest of which counts. [1, 8, 32, auto]")
     ] = None,
-    by_group: Annotated[bool, typer.Option(help="Also measure each group of tasks by itself.")] = False,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure this group of tasks by itself: finbench, mmlu, rolling, generation, or all of them."
+        ),
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Write the figures to this JSON file.")] = None,
     work: Annotated[str | None, typer.Option(help="Folder for checkpoints and results. [temporary]")] = None,
     as_json: Json = False,
@@ -103,7 +108,7 @@ def bench_eval(
         new_tokens,
         max_length,
         tuple(batch_size or ()),
-        by_group,
+        tuple(group or ()),
         output,
         work,
         as_json,

@@ -18,6 +18,7 @@ from orchestration.cli.output import Exit, duration, err, fail, out, print_json,
 from orchestration.cli.suites import open_suite
 
 if TYPE_CHECKING:
+    from eval_jobs.model import CheckpointLM
     from eval_jobs.score import TaskInput
 
 LONGEST = 4096
@@ -37,7 +38,9 @@ def eval_command(
 ) -> None:
     """Score a Hugging Face folder on suites, outside the graph."""
     folder = Path(model).expanduser()
-    own_length = check_checkpoint(folder)
+    own_length, positions = check_checkpoint(folder)
+    if max_length is not None and positions is not None and max_length > positions:
+        fail(f"--max-length is {max_length}; the checkpoint reads at most {positions} tokens (its config.json).")
     longest = max_length or own_length
     versions, configs, averages = _wanted(suites, include)
     if unknown := sorted(set(tasks) - set(configs)):
@@ -72,8 +75,10 @@ def eval_command(
         raise typer.Exit(Exit.GATE_FAILED)
 
 
-def check_checkpoint(folder: Path) -> int:
-    """Leave with a sentence where ``folder`` is no checkpoint that can be scored; else how many tokens it reads at once."""
+def check_checkpoint(folder: Path) -> tuple[int, int | None]:
+    """Leave with a sentence where ``folder`` is no checkpoint that can be scored; else how many tokens it is read with where
+    nothing is asked for, and at most; None where its configuration does not bound that, as with ALiBi.
+    """
     if not folder.is_dir():
         fail(f"there is no folder {folder}.")
     try:
@@ -95,8 +100,9 @@ def check_checkpoint(folder: Path) -> int:
     if not (folder / "tokenizer.json").is_file():
         fail(f"{folder} has no tokenizer.json; a checkpoint has it beside config.json and model.safetensors.")
     keys = ("max_position_embeddings", "n_positions", "seq_length")
-    found = next((config[key] for key in keys if isinstance(config.get(key), int) and config[key] > 0), LONGEST)
-    return min(found, LONGEST)
+    found = {key: config[key] for key in keys if isinstance(config.get(key), int) and config[key] > 0}
+    positions = found.get("max_position_embeddings", found.get("n_positions"))
+    return min(next(iter(found.values()), LONGEST), LONGEST), positions
 
 
 def _wanted(suites: list[str], include: str | None) -> tuple[dict[str, int], dict[str, ScoredTask], dict[str, Average]]:
@@ -149,7 +155,7 @@ def _included(folder: str) -> dict[str, ScoredTask]:
 def _score(folder: Path, configs: Mapping[str, ScoredTask], max_length: int, output: Path) -> dict[str, Any]:
     from assets.evaluation.stage import SEED
     from assets.recipe.tokens import PairTemplate
-    from eval_jobs.score import ENVIRONMENT, Settings, open_model, score_tasks
+    from eval_jobs.score import ENVIRONMENT, Settings, score_tasks
 
     os.environ.update(ENVIRONMENT)  # before a library reads it, as it is imported
     template = PairTemplate(instructions=_instructions(configs.values()))
@@ -157,9 +163,19 @@ def _score(folder: Path, configs: Mapping[str, ScoredTask], max_length: int, out
     for name, task in inputs.items():
         if task.reason:
             err.print(f"{name} is {'broken' if task.broken else 'missing'}: {task.reason}", markup=False)
-    return score_tasks(
-        inputs, lambda: open_model(folder, max_length), Settings(SEED, max_length, template), output, _Progress()
-    )
+    settings = Settings(SEED, max_length, template)
+    return score_tasks(inputs, lambda: _open(folder, max_length), settings, output, _Progress())
+
+
+def _open(folder: Path, max_length: int) -> "CheckpointLM":
+    """The checkpoint, or leave with a sentence where it cannot be read: a file may be damaged, the architecture unknown."""
+    from eval_jobs.score import open_model
+
+    try:
+        return open_model(folder, max_length)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        fail(f"{folder} cannot be read: {reason}")
 
 
 def _instructions(tasks: Iterable[ScoredTask]) -> dict[str, str]:
@@ -237,7 +253,7 @@ def _print(value: dict[str, Any]) -> None:
         for metric, score in task["metrics"].items()
     ]
     suites = ", ".join(f"{name} (version {version})" for name, version in value["suites"].items())
-    only = f", at most the first {value['limit']} items of each task" if value["limit"] else ""
+    only = f", at most the first {value['limit']} items of each task or part of one" if value["limit"] else ""
     if rows:
         print_table(rows, f"{value['model']}: {suites or 'tasks of your own'}{only}")
     for name, average in value["averages"].items():

@@ -69,7 +69,7 @@ def suites_show(suite: Annotated[str, typer.Argument(help="A suite's name.")], a
 
 @suites.command("fetch")
 def suites_fetch(suite: Annotated[str, typer.Argument(help="A suite's name, such as english-hub.")]) -> None:
-    """Let the library datasets fetch what a suite of lm-eval's tasks lacks from the hub, into TOKKA_EVAL_DATA."""
+    """Let the library datasets fetch what a suite lacks, into TOKKA_EVAL_DATA: lm-eval's tasks from the hub, and FIN-bench."""
     from orchestration.cli.suites import fetch_command
 
     fetch_command(suite)

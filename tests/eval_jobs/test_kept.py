@@ -13,8 +13,13 @@ from typing import Any
 
 import pytest
 
+from assets.recipe.evaluation import FewShotTranslation, FinBench
 from assets.recipe.jobs import KEPT_RESULTS
+from assets.recipe.pieces import pieces_path
+from assets.recipe.tokens import PairTemplate
+from eval_jobs.kept import Kept
 from eval_jobs.score import main
+from eval_jobs.settings import Settings, TaskInput
 
 TASKS = {
     "kept_fi": {"kind": "bits_per_character", "language": "fi"},
@@ -184,3 +189,18 @@ def test_a_lake_that_cannot_be_written_to_is_said(world: Any, kept: Path, tmp_pa
     finally:
         kept.unlink()
     assert "The result of a task cannot be kept" in capfd.readouterr().err
+
+
+def test_spbleu_is_scored_once_its_pieces_are_there(
+    world: Any, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SACREBLEU", str(tmp_path))
+    config = FewShotTranslation(files="none", source_language="en", language="fi")
+    task = TaskInput(config, [], 0, "", frozenset(), "0" * 64)
+    choices = TaskInput(FinBench(files="none"), [], 0, "", frozenset(), "0" * 64)
+    settings = Settings(11, 64, PairTemplate(instructions={}))
+    of = Kept(world.lake, "0" * 64, "1" * 64, print)
+    before = of.key(task, settings), of.key(choices, settings)
+    pieces_path().parent.mkdir()
+    pieces_path().write_bytes(b"pieces")
+    assert of.key(task, settings) != before[0] and of.key(choices, settings) == before[1]

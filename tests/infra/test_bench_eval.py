@@ -51,10 +51,21 @@ def test_prompts_of_a_subject_begin_alike(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_both_sides_answer_alike(tmp_path: Path) -> None:
     said: list[str] = []
-    result = bench(Path(str(SHARED)), ("llama",), 1, 4, 1024, BATCH_SIZES[1:2], False, said.append, tmp_path)
-    figures = result["llama"]
+    result = bench(Path(str(SHARED)), ("llama",), 1, 4, 1024, BATCH_SIZES[1:2], (), said.append, tmp_path)
+    assert list(result["llama"]["measured"]) == ["all"]
+    figures = result["llama"]["measured"]["all"]
     assert figures["items"] == 13 and figures["lm_eval_best_batch_size"] == "8"
     assert 0 <= figures["largest_difference"]["8"] < 1e-2
     assert figures["ratio"] > 0 and figures["tokka"]["seconds"] > 0
     assert list(tmp_path.iterdir()) == []
     json.dumps(result)
+
+
+@needs_data
+@pytest.mark.timeout(600)
+def test_each_group_is_measured_by_itself(tmp_path: Path) -> None:
+    groups = ("rolling", "generation")
+    result = bench(Path(str(SHARED)), ("llama",), 1, 2, 512, ("1",), groups, lambda line: None, tmp_path)
+    measured = result["llama"]["measured"]
+    assert {group: figures["items"] for group, figures in measured.items()} == {"rolling": 2, "generation": 1}
+    assert all(figures["ratio"] > 0 and list(figures["lm_eval"]) == ["1"] for figures in measured.values())

@@ -2,14 +2,20 @@
 
 import gzip
 import json
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from assets.recipe.evaluation import FinBench, Harness
+from assets.recipe.evaluation import Continuation, FinBench, Harness
+from assets.recipe.suites import load_suite
 from orchestration.cli.app import app
 from orchestration.fetch import FetchError, fetch
 from tests.eval_jobs.conftest import make_tokenizer, write_checkpoint
@@ -78,7 +84,10 @@ def test_a_checkpoint_is_scored_item_by_item(place: Path, checkpoint: Path) -> N
 
     few = tokka("eval", checkpoint, "--suite", "small", "--limit", 2, "--task", "sums")
     assert few.exit_code == 0, few.output
-    assert "at most the first 2 items" in few.stdout and "average all: none, without riddles" in few.stdout
+    assert (
+        "at most the first 2 items of each task or part of one" in few.stdout
+        and "average all: none, without riddles" in few.stdout
+    )
     assert "riddles  " not in few.stdout
 
 
@@ -92,6 +101,18 @@ def test_missing_and_broken_data_is_said_and_the_rest_is_scored(place: Path, che
     answer = tokka("eval", checkpoint, "--suite", "small", "--json")
     assert answer.exit_code == 3
     assert "line 1 is not JSON" in json.loads(answer.stdout)["tasks"]["sums"]["reason"]
+
+
+def test_a_suite_without_any_data_names_every_task(place: Path, checkpoint: Path) -> None:
+    tasks = {name: {**SUITE["tasks"]["sums"], "files": f"${{TOKKA_EVAL_DATA}}/{name}.jsonl"} for name in ("one", "two")}
+    suite = {"version": 1, "description": "Nothing is there.", "tasks": tasks}
+    (place / "suites" / "bare.yaml").write_text(yaml.safe_dump(suite), "utf-8")
+    answer = tokka("eval", checkpoint, "--suite", "bare", "--json")
+    assert answer.exit_code == 1, answer.output
+    assert {name: task["status"] for name, task in json.loads(answer.stdout)["tasks"].items()} == {
+        "one": "missing",
+        "two": "missing",
+    }
 
 
 def test_tasks_of_ones_own(place: Path, checkpoint: Path) -> None:
@@ -122,6 +143,7 @@ def test_what_is_no_checkpoint(place: Path, checkpoint: Path, tmp_path: Path) ->
         assert answer.exit_code == 2 and expected in answer.stderr, answer.output
         assert answer.stderr.count("\n") == 1 and "Traceback" not in answer.output
 
+    limited = copy(checkpoint, tmp_path / "limited", {"config.json": {"max_position_embeddings": 64}})
     says("there is no folder", tmp_path / "nowhere", "--suite", "small")
     folder = tmp_path / "model"
     folder.mkdir()
@@ -134,10 +156,46 @@ def test_what_is_no_checkpoint(place: Path, checkpoint: Path, tmp_path: Path) ->
     says("has its weights as a pickle (pytorch_model.bin), which can run code", folder, "--suite", "small")
     (folder / "model.safetensors").write_bytes(b"")
     says("has no tokenizer.json", folder, "--suite", "small")
+    says(
+        "--max-length is 4096; the checkpoint reads at most 64 tokens",
+        limited,
+        "--suite",
+        "small",
+        "--max-length",
+        4096,
+    )
     says("there is no suite 'big'; the suites are: code, english", checkpoint, "--suite", "big")
     says("there is no task 'x'; the tasks are: riddles, sums", checkpoint, "--suite", "small", "--task", "x")
     says("name what to score: --suite with one of code,", checkpoint)
     says("there is no folder", checkpoint, "--include", tmp_path / "nowhere")
+
+
+def copy(checkpoint: Path, folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
+    """A copy of a checkpoint with other keys in some of its JSON files."""
+    shutil.copytree(checkpoint, folder)
+    for name, keys in changes.items():
+        value = json.loads((folder / name).read_text("utf-8")) | keys
+        (folder / name).write_text(json.dumps(value), "utf-8")
+    return folder
+
+
+def test_a_checkpoint_that_cannot_be_read(place: Path, checkpoint: Path, tmp_path: Path) -> None:
+    weights = copy(checkpoint, tmp_path / "weights", {})
+    (weights / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:1000])
+    tokenizer = copy(checkpoint, tmp_path / "tokenizer", {})
+    (tokenizer / "tokenizer.json").write_text("[", "utf-8")
+    unknown = copy(checkpoint, tmp_path / "unknown", {"config.json": {"model_type": "poro"}})
+    small = copy(checkpoint, tmp_path / "small", {"config.json": {"vocab_size": 280}})
+    for folder, expected in (
+        (weights, "Error while deserializing header"),
+        (tokenizer, "EOF while parsing"),
+        (unknown, "has model type `poro` but Transformers does not recognize this architecture"),
+        (small, "has ids up to 299, and the network knows 280 (vocab_size in config.json)"),
+    ):
+        answer = tokka("eval", folder, "--suite", "small")
+        assert answer.exit_code == 2 and "Traceback" not in answer.output, answer.output
+        last = answer.stderr.splitlines()[-1]
+        assert last.startswith(f"tokka: {folder} cannot be read: ") and expected in last
 
 
 def test_suites_are_listed_and_shown(place: Path) -> None:
@@ -198,6 +256,54 @@ def test_what_cannot_be_fetched(hub: Path, place: Path) -> None:
         list(fetch(arc("validation")))
     with pytest.raises(FetchError, match=r"lm-eval .* has no task 'arc_hard'"):
         list(fetch(arc("test", task="arc_hard")))
-    with pytest.raises(FetchError, match="a task of the kind finbench has no data set"):
-        list(fetch(FinBench(files="x.json")))
+    with pytest.raises(FetchError, match="a task of the kind continuation has no data set"):
+        list(fetch(Continuation(files="x.jsonl", language="fi")))
     assert not list((place / "data").rglob("*.gz"))
+
+
+@pytest.fixture
+def harness_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A server of files, as the one that FIN-bench is fetched from."""
+    folder = place / "harness"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("TOKKA_FINBENCH", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr("datasets.config.DOWNLOADED_DATASETS_PATH", str(place / "downloads"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", False)
+    yield folder
+    server.shutdown()
+    server.server_close()
+
+
+def test_finbench_is_fetched_as_it_is_or_not_at_all(harness_files: Path, place: Path) -> None:
+    (place / "data" / "riddles.json").rename(harness_files / "riddles.json")
+    task = FinBench(files=["${TOKKA_EVAL_DATA}/riddles.json", "${TOKKA_EVAL_DATA}/more.json"], shots=1)
+    fetched = fetch(task)
+    assert next(fetched) == place / "data" / "riddles.json"
+    assert (place / "data" / "riddles.json").read_bytes() == (harness_files / "riddles.json").read_bytes()
+    with pytest.raises(FetchError, match=r"http://127.0.0.1:\d+/more.json could not be fetched"):
+        next(fetched)
+    (harness_files / "more.json").write_text("<html>Sign in</html>", "utf-8")
+    with pytest.raises(FetchError, match=r"more.json could not be fetched: .* is not JSON"):
+        list(fetch(task))
+    assert not (place / "data" / "more.json").exists()
+
+
+def test_finbench_without_one_of_its_files_is_missing_and_not_scored_on_the_others(
+    place: Path, checkpoint: Path
+) -> None:
+    suite = load_suite("finbench")
+    assert [len(suite.tasks[f"finbench_{name}"].files) for name in ("arithmetic", "cause_and_effect", "hhh")] == [
+        20,
+        3,
+        4,
+    ]
+    assert sum(len(task.files) for task in suite.tasks.values()) == 36
+    (place / "data" / "finbench").mkdir()
+    for uri in suite.tasks["finbench_arithmetic"].files[1:]:
+        shutil.copy(place / "data" / "riddles.json", place / "data" / "finbench" / Path(uri).name)
+    answer = tokka("eval", checkpoint, "--suite", "finbench", "--task", "finbench_arithmetic", "--json")
+    assert answer.exit_code == 1
+    task = json.loads(answer.stdout)["tasks"]["finbench_arithmetic"]
+    assert task["status"] == "missing" and "1_digit_addition.json" in task["reason"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assets.benchmarks.items import BenchmarkDataError, items_of_files, read_items
-from assets.recipe.evaluation import BitsPerCharacter, FinBench, Protected, Translation
+from assets.recipe.evaluation import BitsPerCharacter, FinBench, Harness, Protected, Translation
 
 DOCUMENTS = BitsPerCharacter(files="none", language="fi")
 PAIRS = Translation(files="none", source_language="en", language="fi")
@@ -67,6 +67,21 @@ def test_the_text_of_an_item_without_an_input_is_its_choices(tmp_path: Path) -> 
     path = write_task(tmp_path / "syy.json", examples=examples)
     row = read_items(FinBench(files="none", shots=0), [path]).to_pylist()[0]
     assert row["text"] == "Satoi, joten kastuin.\nKastuin, joten satoi."
+
+
+def test_a_limit_keeps_the_first_items_of_each_subtask(tmp_path: Path) -> None:
+    """So that a mean over subtasks is over all of them."""
+    paths = [write_task(tmp_path / f"{name}.json") for name in ("eka", "toka")]
+    assert read_items(FinBench(files="none", shots=1, limit=2), paths)["id"].to_pylist() == [
+        "eka/0",
+        "eka/1",
+        "toka/0",
+        "toka/1",
+    ]
+    records = [{"part": "ab"[i % 2], "question": f"how many {i}"} for i in range(6)]
+    lines = write_lines(tmp_path / "parts.jsonl", records)
+    task = Harness(task="mmlu_{part}", files="none", language="en", metrics="acc", limit=1)
+    assert read_items(task, [lines])["id"].to_pylist() == ["parts/1", "parts/2"]
 
 
 def test_the_limit_keeps_the_first_items_and_their_prompts(tmp_path: Path) -> None:

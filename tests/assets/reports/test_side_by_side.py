@@ -42,6 +42,22 @@ def test_an_average_stands_in_both_tables_that_print_it():
         assert by_title()[title][label].ours["mini@4"]["score"] == 30.0
 
 
+def test_of_two_tasks_for_one_benchmark_the_papers_own_split_counts():
+    here, hub = row("arc_challenge", "acc_norm", 0.2), row("hub_arc_challenge", "acc_norm", 0.3)
+    average = row("english_hub", "acc", 0.4, average=True)
+    found = {
+        b.title: {line.benchmark: line for line in b.lines} for b in boards({"a": [here, hub, average], "b": [here]})
+    }
+    ours = found["English"]["ARC-Challenge"].ours
+    assert (ours["a"]["task"], ours["a"]["score"]) == ("hub_arc_challenge", 30.0)
+    assert (ours["b"]["task"], ours["b"]["score"]) == ("arc_challenge", 20.0)
+    assert (
+        found["English"]["average"].ours["a"]["score"]
+        == found["Averages by language"]["English"].ours["a"]["score"]
+        == 40.0
+    )
+
+
 def test_a_gap_is_none_in_the_section_and_a_bleu_by_other_pieces_is_not_the_papers():
     (finbench,) = (board for board in boards(OURS) if board.title.startswith("FIN-bench"))
     rows = {row["benchmark"]: row for row in section(finbench, ["Poro 34B"]).tables[0].rows}

@@ -9,18 +9,21 @@ from pathlib import Path
 import pytest
 
 from eval_jobs.sandbox import Limits, Outcome, Program, run_programs
-from tests.engines import Docker
+from tests.engines import Docker, Podman
 
 SMALL = Limits(cpu_seconds=3, wall_seconds=15, memory_bytes=256 << 20, scratch_bytes=8 << 20, file_bytes=4 << 20)
 
 
-@pytest.fixture(params=["bubblewrap", pytest.param("docker", marks=pytest.mark.docker)])
+ENGINES = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "podman")]
+
+
+@pytest.fixture(params=["bubblewrap", *ENGINES])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "bubblewrap":
         if shutil.which("bwrap") is None:
             pytest.skip("not installed: bwrap (see .ci/run)")
     else:
-        engine: Docker = request.getfixturevalue("docker_engine")
+        engine: Docker | Podman = request.getfixturevalue(f"{request.param}_engine")
         for name, value in engine.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("TOKKA_SANDBOX_IMAGE", engine.image)

@@ -30,11 +30,6 @@ def mbpp(row: dict[str, Any], code: str) -> Program:
     return Program(str(row["task_id"]), "\n".join([code, row["test_setup_code"], *row["test_list"]]) + "\n")
 
 
-def part(items: list[Any], backend: str) -> list[Any]:
-    """All of them where a program takes a twentieth of a second, every tenth in containers of an image without bytecode."""
-    return items if backend == "bubblewrap" else items[::10]
-
-
 def not_passed(outcomes: list[Outcome]) -> list[Outcome]:
     return [outcome for outcome in outcomes if outcome.status != "passed"]
 
@@ -42,7 +37,7 @@ def not_passed(outcomes: list[Outcome]) -> list[Outcome]:
 def test_humaneval(backend: str) -> None:
     items = rows("humaneval")
     assert len(items) == 164
-    programs = part([humaneval(row, row["canonical_solution"]) for row in items], backend)
+    programs = [humaneval(row, row["canonical_solution"]) for row in items]
     outcomes = list(run_programs(programs, Limits(), backend))
     assert len(outcomes) == len(programs) and not_passed(outcomes) == []
 
@@ -51,7 +46,7 @@ def test_mbpp_test_split(backend: str) -> None:
     # Task ids 11 to 510 are the test split (arXiv 2108.07732, section 2.1). The set-up of 367 uses what its solution defines.
     items = [row for row in rows("mbpp") if 11 <= int(row["task_id"]) <= 510]
     assert len(items) == 500
-    programs = part([mbpp(row, row["code"]) for row in items], backend)
+    programs = [mbpp(row, row["code"]) for row in items]
     outcomes = list(run_programs(programs, Limits(), backend))
     assert len(outcomes) == len(programs) and not_passed(outcomes) == []
 

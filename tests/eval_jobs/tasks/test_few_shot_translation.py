@@ -1,5 +1,6 @@
 """Translation by examples: what is asked and scored, and spBLEU only with its model at hand."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 import sacrebleu
 
 from assets.recipe.evaluation import FewShotTranslation
+from assets.recipe.pieces import NAME, pieces_digest, pieces_path
 from eval_jobs.tasks import few_shot_translation
-from eval_jobs.tasks.few_shot_translation import PIECES, one_line, pieces_at_hand
+from eval_jobs.tasks.few_shot_translation import one_line
 
 CONFIG = FewShotTranslation(files="none", source_language="en", language="fi", max_new_tokens=8)
 ROWS = [
@@ -25,7 +27,8 @@ def sacrebleu_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     from sacrebleu.tokenizers import tokenizer_spm
 
     folder = tmp_path_factory.mktemp("sacrebleu")
-    monkeypatch.setattr(tokenizer_spm, "SACREBLEU_DIR", str(folder))
+    monkeypatch.setattr(tokenizer_spm, "SACREBLEU_DIR", str(folder))  # which it reads when it is imported
+    monkeypatch.setenv("SACREBLEU", str(folder))
     return folder
 
 
@@ -69,15 +72,15 @@ def test_line_breaks_become_spaces() -> None:
 def test_spbleu_needs_its_model_and_then_uses_its_pieces(score: Callable[..., Any], sacrebleu_folder: Path) -> None:
     import sentencepiece
 
-    assert not pieces_at_hand()
+    assert pieces_digest() is None
     (sacrebleu_folder / "models").mkdir()
     corpus = sacrebleu_folder / "corpus.txt"
     corpus.write_text("Poro on tunturin eläin.\nSataa vettä.\nTokka kulkee tunturin yli.\n" * 20, "utf-8")
-    model = sacrebleu_folder / "models" / PIECES
+    model = sacrebleu_folder / "models" / NAME
     sentencepiece.SentencePieceTrainer.train(
         input=str(corpus), model_prefix=str(model.with_suffix("")), vocab_size=40, hard_vocab_limit=False, minloglevel=2
     )
-    assert pieces_at_hand()
+    assert pieces_path() == model and pieces_digest() == hashlib.sha256(model.read_bytes()).hexdigest()
     result, items = score(CONFIG, ROWS)
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
     generations, references = (
