@@ -19,11 +19,13 @@ from typing import Any
 
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import NullPool
+
+from orchestration.sqlite import inode, kept_open
 
 OPEN_RUNS = 8
 """Runs whose files stay open, those used last."""
@@ -70,7 +72,7 @@ class EventLog(SqliteEventLogStorage):
             self._engines, self._process = OrderedDict(), os.getpid()
         path = Path(self.path_for_shard(shard))
         opened = self._engines.get(shard)
-        if opened is not None and opened.inode == _inode(path):
+        if opened is not None and opened.inode == inode(path):
             self._engines.move_to_end(shard)
             return opened.engine
         if opened is not None:  # another file is in its place, or none
@@ -78,18 +80,12 @@ class EventLog(SqliteEventLogStorage):
             self._initialized_dbs.discard(shard)
         if shard != INDEX_SHARD_NAME and self._lay_out(path):
             self._initialized_dbs.add(shard)
-        # One connection, which whoever holds the lock uses, in whatever thread.
-        engine = create_engine(
-            self.conn_string_for_shard(shard),
-            poolclass=QueuePool,
-            pool_size=1,
-            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
-        )
+        engine = kept_open(self.conn_string_for_shard(shard))  # whoever holds the lock uses it
         if shard not in self._initialized_dbs:
             self._initdb(engine, for_index_shard=shard == INDEX_SHARD_NAME)
             self._initialized_dbs.add(shard)
         with engine.connect():  # the file is open from here on, and its inode is that of what is open
-            self._engines[shard] = _Open(engine, _inode(path))
+            self._engines[shard] = _Open(engine, inode(path))
         for old in [name for name in self._engines if name != INDEX_SHARD_NAME][:-OPEN_RUNS]:
             self._close(old)
         return engine
@@ -144,10 +140,3 @@ class EventLog(SqliteEventLogStorage):
         with self._db_lock:
             for shard in list(self._engines):
                 self._close(shard)
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return 0

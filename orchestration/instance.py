@@ -17,18 +17,29 @@ from orchestration.secret_files import SecretFileError, read_secret_files
 
 SETTINGS = PROJECT / "infra" / "dagster" / "local.yaml"
 POSTGRES_SETTINGS = PROJECT / "infra" / "dagster" / "postgres.yaml"
-EVENT_LOG = """
+_STORAGE = """
 event_log_storage:
   module: orchestration.event_log
   class: EventLog
   config:
     base_dir: {place}
+run_storage:
+  module: orchestration.run_storage
+  class: RunStorage
+  config:
+    base_dir: {runs}
 """
 POSTGRES_DEFAULTS = {
     "TOKKA_POSTGRES_PORT": "5432",
     "TOKKA_POSTGRES_USER": "tokka",
     "TOKKA_POSTGRES_DATABASE": "tokka",
 }
+
+
+def local_storage(folder: Path) -> str:
+    """The settings of the storage in ``folder``, whose files are where Dagster's own storage has them."""
+    runs = folder / "history"
+    return _STORAGE.format(place=json.dumps(str(runs / "runs")), runs=json.dumps(str(runs)))
 
 
 def dagster_home() -> Path:
@@ -45,8 +56,7 @@ def dagster_home() -> Path:
         if os.environ.get("TOKKA_POSTGRES_HOST"):
             settings += POSTGRES_SETTINGS.read_text("utf-8")
         else:
-            place = json.dumps(str(folder / "history" / "runs"))  # where Dagster's own storage has its files
-            settings += EVENT_LOG.format(place=place)
+            settings += local_storage(folder)
         # Several processes may start at once, and none may read half a file.
         new = folder / f"dagster.yaml.{os.getpid()}"
         new.write_text(settings, "utf-8")

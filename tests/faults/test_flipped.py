@@ -21,7 +21,7 @@ from assets.recipe.catalog import Catalog
 from assets.recipe.load import load_catalog
 from assets.stage import Input
 from orchestration.build import build_definitions
-from orchestration.instance import EVENT_LOG
+from orchestration.instance import local_storage
 from orchestration.profile import Profile
 from tests.faults.test_kill import SEED
 from tests.workplace import Workplace
@@ -60,7 +60,7 @@ def copy(finished, tmp_path_factory) -> Iterator[Copy]:
     place = Workplace(tmp_path_factory.mktemp("copy"))
     shutil.copytree(finished.place.folder, place.folder, dirs_exist_ok=True)
     home = place.folder / "home" / "dagster"
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n" + EVENT_LOG.format(place=home / "history/runs"))
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n" + local_storage(home))
     before = dict(os.environ)
     os.environ.update({k: v for k, v in place.environment.items() if k.startswith("TOKKA_")})
     try:

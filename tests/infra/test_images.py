@@ -1,6 +1,7 @@
 """What each image holds: enough for what its rooms import, in the lock's versions, and no more."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,16 @@ def test_a_version_that_only_the_lock_knows_gives_the_same_identity(monkeypatch,
     assert code_digest(["assets.words"], ["torch"]) == here
     with pytest.raises(UnstableIdentityError, match="TOKKA_LOCK"):
         code_digest(["assets.words"], ["nemo-toolkit"])
+
+
+def test_nothing_that_a_list_names_is_taken_out_again():
+    """torch imports setuptools, which the build needs as well: without it no job starts in the trainer's image."""
+    dockerfile = (ROOT / "infra" / "docker" / "Dockerfile").read_text()
+    removed = re.findall(r"(.*)pip uninstall --quiet --yes (\w+)", dockerfile)
+    assert {name for _, name in removed} == {"setuptools", "pip"}
+    for before, name in removed:
+        listed = any(name in held(image) for image in requirements.IMAGES)
+        assert not listed or f"grep -q '^{name}==' /opt/requirements.txt ||" in before, name
 
 
 def test_one_command_builds_and_names_what_there_is():

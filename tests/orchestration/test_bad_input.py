@@ -92,7 +92,7 @@ def folder(tmp_path_factory):
 
 
 @given(damaged_yaml(TRUTHS) | mutated_yaml(TRUTHS))
-@settings(MANY, max_examples=400)
+@settings(MANY, max_examples=500)
 def test_a_damaged_recipe_is_read_or_refused_in_a_sentence(folder, raw):
     path = folder / "mini.yaml"
     path.write_bytes(raw)
@@ -240,7 +240,7 @@ def written(value):
 
 
 @given(st.data(), st.sampled_from(["manifest.json", "receipt.json"]))
-@settings(MANY, max_examples=250)
+@settings(MANY, max_examples=500)
 def test_a_damaged_manifest_or_receipt_is_named_and_never_trusted(version, data, name):
     lake, manifest = version
     path = lake.path(manifest, name)

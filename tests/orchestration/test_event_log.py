@@ -1,4 +1,4 @@
-"""The event log: the files are Dagster's, either storage reads what the other wrote, and runs are laid out once."""
+"""Event log and runs: the files are Dagster's, either storage reads what the other wrote, and runs are laid out once."""
 
 import os
 import random
@@ -11,8 +11,11 @@ from contextlib import closing
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
 
 from orchestration.event_log import OPEN_RUNS, EventLog
+from orchestration.instance import local_storage
+from orchestration.run_storage import RunStorage
 
 
 @dg.asset(partitions_def=dg.StaticPartitionsDefinition([str(n) for n in range(OPEN_RUNS + 3)]))
@@ -21,10 +24,7 @@ def thing(context: dg.AssetExecutionContext) -> None:
 
 
 def place_of(folder):
-    (folder / "dagster.yaml").write_text(
-        "telemetry: {enabled: false}\nevent_log_storage:\n  module: orchestration.event_log\n  class: EventLog\n"
-        f"  config: {{base_dir: {folder}/history/runs}}\n"
-    )
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n" + local_storage(folder))
     return folder
 
 
@@ -36,7 +36,7 @@ def events(instance, run):
 
 def test_dagsters_own_storage_reads_what_it_wrote_and_the_other_way(tmp_path):
     with dg.DagsterInstance.from_config(str(place_of(tmp_path))) as instance:
-        assert isinstance(instance.event_log_storage, EventLog)
+        assert isinstance(instance.event_log_storage, EventLog) and isinstance(instance.run_storage, RunStorage)
         keys = [str(n) for n in range(OPEN_RUNS + 3)]
         runs = [dg.materialize([thing], instance=instance, partition_key=key).run_id for key in keys]
         assert len(instance.event_log_storage._engines) <= OPEN_RUNS + 1
@@ -45,12 +45,17 @@ def test_dagsters_own_storage_reads_what_it_wrote_and_the_other_way(tmp_path):
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert type(instance.event_log_storage) is SqliteEventLogStorage
+        assert type(instance.run_storage) is SqliteRunStorage
+        assert {run.run_id for run in instance.get_runs()} == set(runs) and all(
+            r.is_success for r in instance.get_runs()
+        )
         assert {run: events(instance, run) for run in runs} == written
         assert instance.get_materialized_partitions(dg.AssetKey("thing")) == set(keys)
         later = dg.materialize([thing], instance=instance, partition_key="0").run_id
         others = events(instance, later)
     with dg.DagsterInstance.from_config(str(place_of(tmp_path))) as instance:
         assert events(instance, later) == others
+        assert {run.run_id for run in instance.get_runs()} == {*runs, later}
     assert not list((tmp_path / "history" / "runs").glob(".new-*"))
 
 
@@ -60,6 +65,7 @@ import dagster as dg
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
     for number in range(int(sys.argv[3])):
         key = f"{sys.argv[2]}-{number}"
+        instance.add_run(dg.DagsterRun(job_name="told", run_id=key))
         instance.report_runless_asset_event(dg.AssetMaterialization("told", partition=key, tags={"a": "b"}))
         print(key, flush=True)
 """
@@ -73,6 +79,7 @@ def writer(folder, name, count):
 
 def tell(instance, key):
     instance.report_runless_asset_event(dg.AssetMaterialization("told", partition=key))
+    instance.add_run(dg.DagsterRun(job_name="told", run_id=key))
 
 
 def told(instance):
@@ -103,7 +110,8 @@ def test_two_processes_write_and_one_is_killed_in_the_middle_again_and_again(tmp
         found = told(instance)
         assert {*said, *others.split(), "here0", "here1", "here2"} <= set(found)
         assert instance.get_materialized_partitions(dg.AssetKey("told")) == set(found)
-    for path in (folder / "history" / "runs").glob("*.db"):
+        assert set(found) <= {run.run_id for run in instance.get_runs()}
+    for path in (folder / "history").rglob("*.db"):
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
 
@@ -126,7 +134,8 @@ def test_threads_and_forked_processes_write_too(tmp_path):
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         tell(instance, "after")
-        assert set(told(instance)) == {"before", "forked", "after", *(f"thread{n}" for n in range(8))}
+        everybody = {"before", "forked", "after", *(f"thread{n}" for n in range(8))}
+        assert set(told(instance)) == {run.run_id for run in instance.get_runs()} == everybody
 
 
 def test_files_that_another_process_has_removed_are_not_written_to_any_more(tmp_path):

@@ -1,12 +1,16 @@
 """Dagster's instance on a real PostgreSQL: a run, a restart in the middle of one, and what is said when it is not there."""
 
 import json
+import os
+import shutil
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.postgres import postgres_server
+from tests.postgres import Postgres, postgres_server
 from tests.servers import free_ports
 from tests.workplace import small_workplace, wait_for_line
 
@@ -68,6 +72,37 @@ def test_a_connection_lost_at_any_event_is_waited_for_and_nothing_is_made_twice(
     assert len(list(place.lake.glob("clean_corpus/*/*/manifest.json"))) == 2
     again = json.loads(place.tokka("run", "small", "--to", "clean_corpus", "--json", **server.environment).stdout)
     assert again["planned"] == 0
+
+
+def test_a_database_that_is_dumped_and_restored_goes_on_with_its_history(tmp_path, server):
+    """As docs/operations.md says: the dump first, then the lake; into an empty database of a new server."""
+    place, later = small_workplace(tmp_path / "before"), small_workplace(tmp_path / "after")
+    assert place.tokka("run", "small", "--to", "raw_corpus", **server.environment).returncode == 0
+    dump, counted = tmp_path / "tokka.dump", "select count(*) from event_logs"
+    program("pg_dump", "-Fc", "--file", str(dump), "tokka", at=server)
+    events = server.query(counted)
+    # What is made between the two is in the lake alone.
+    assert place.tokka("run", "small", "--to", "clean_corpus", **server.environment).returncode == 0
+    shutil.copytree(place.lake, later.lake)
+    with postgres_server() as other:
+        program("pg_restore", "--dbname", "tokka", "--exit-on-error", str(dump), at=other)
+        assert other.query(counted) == events
+        first = later.tokka("run", "small", "--to", "raw_corpus", **other.environment)
+        assert first.returncode == 0 and "nothing to do" in first.stdout, first.stderr
+        before = {path: path.read_bytes() for path in later.lake.glob("*/*/*/manifest.json")}
+        asked = later.tokka("run", "small", "--to", "clean_corpus", "--json", **other.environment)
+        assert asked.returncode == 0 and json.loads(asked.stdout)["planned"] == 2, asked.stderr
+        assert {path: path.read_bytes() for path in later.lake.glob("*/*/*/manifest.json")} == before
+        assert later.tokka("lake", "verify", **other.environment).returncode == 0
+
+
+def program(name: str, *arguments: str, at: Postgres) -> None:
+    """Run a program of PostgreSQL's as the user of the stack's database."""
+    found = next((str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), shutil.which(name))
+    assert found is not None, f"{name} comes with PostgreSQL"
+    env = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(at.port), "PGUSER": "tokka", "PGPASSWORD": at.password}
+    done = subprocess.run([found, *arguments], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_instance_that_is_not_there_is_one_sentence(tmp_path):

@@ -1,8 +1,13 @@
 from dataclasses import replace
 
+import great_expectations as gx
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from assets.gates.expectations import at_least, at_most, none, true
+from assets.gates.context import ephemeral_context
+from assets.gates.expectations import at_least, at_most, empty, none, true
 from assets.gates.gate import Gate, judge, validate
 from assets.lake import Identity
 
@@ -74,6 +79,31 @@ def test_outcomes_stand_in_the_order_of_the_suite_with_what_was_observed():
     assert [(e.column, e.observed, e.passed) for e in outcomes] == [
         ("c", "-2", False), ("a", "5", False), ("b", "0.25", False), ("a", "1", True),
     ]  # fmt: skip
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"max": st.integers(-5, 5) | st.floats(-5, 5), "min": st.floats(-5, 5), "none": st.integers(0, 2),
+         "empty": st.sampled_from(["", "a", "b, c"]), "true": st.integers(0, 1)}
+    ),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+@given(ROWS)
+@settings(max_examples=40, deadline=None)
+def test_observed_is_what_great_expectations_itself_finds(rows):
+    suite = [at_most("max", 1, "m"), at_least("min", 0, "m"), none("none", "m"), empty("empty", "m"), true("true", "m")]
+    frame = pd.DataFrame(rows)
+    batch = ephemeral_context().get_batch({"dataframe": frame})
+    found = batch.validate(gx.ExpectationSuite(name="whole", expectations=suite)).results
+    theirs = {r.expectation_config.kwargs["column"]: r for r in found}
+    for outcome in validate(rows, suite):
+        result = theirs[outcome.column].result
+        assert outcome.passed == theirs[outcome.column].success
+        values = [result["observed_value"]] if "observed_value" in result else result["partial_unexpected_list"][:5]
+        shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in values]
+        assert outcome.observed == (", ".join(shown) or outcome.allowed)
 
 
 def test_other_bounds_are_another_suite(catalog):

@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import ValidationError
 
 from assets.recipe.operations import Operations
@@ -28,6 +29,16 @@ def test_work_on_gpus_takes_a_place_in_their_pool(place: Place) -> None:
     }
     assert {asset for asset, pool in pools.items() if pool} == {"pretraining_run", "evaluation"}
     assert pools["pretraining_run"] == pools["evaluation"] == "gpu"
+
+
+def test_what_is_begun_leaves_the_queue_before_what_is_new(place: Place) -> None:
+    tags = {
+        sensor.name: sensor.run_tags
+        for sensor in place.definitions.sensors or []
+        if isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    }
+    assert set(tags) == {"follow_data", "follow_checkpoints"}
+    assert all(int(each[PRIORITY_TAG]) > 0 for each in tags.values())
 
 
 def test_freshness_policies_are_the_profiles(place: Place) -> None:

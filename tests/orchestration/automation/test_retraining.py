@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import ValidationError
 
 from assets.lake import Manifest
@@ -54,6 +55,14 @@ def test_what_was_never_trained_is_requested_with_exactly_its_pretraining(ready:
     assert isinstance(request, dg.RunRequest)
     assert request.asset_selection == [dg.AssetKey("pretraining_run")] and request.partition_key == "tiny"
     assert request.tags["tokka/estimate"] == "3 GPU-hours and 0.5 kg CO2 (the recipe's estimate)"
+
+
+def test_the_recipes_priority_is_that_of_its_run_in_the_queue(ready: Place) -> None:
+    retraining = Retraining.model_validate(RETRAIN | {"priority": 7})
+    request = decide(ready.instance, ready.profile, ready.catalog.recipe("tiny"), retraining, NOW)
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags[PRIORITY_TAG] == "7"
+    assert tick(ready).tags[PRIORITY_TAG] == "0"  # type: ignore[union-attr]
 
 
 def test_unchanged_data_are_not_trained_on_again(ready: Place) -> None:
