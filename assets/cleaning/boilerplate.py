@@ -96,11 +96,12 @@ _Run = tuple[bool, list[int]]
 
 def _with_labels(runs: list[_Run], lines: list[str]) -> list[_Run]:
     """The runs, where a lone label within a run of furniture at an end, or behind the last one, is furniture too."""
-    backwards = _labels_within(_labels_within(runs, lines, _BESIDE_AT_START)[::-1], lines, _BESIDE_AT_END)
-    if len(backwards) > 1 and not backwards[0][0] and _is_label(backwards[0][1], lines):
-        (_, label), (_, places) = backwards[:2]
-        if len(places) >= _BESIDE_AT_START:
-            backwards[:2] = [(True, label + places)]
+    backwards = _labels_within(runs, lines, _BESIDE_AT_START)[::-1]
+    ends = backwards[:1] if not backwards[0][0] and _is_label(backwards[0][1], lines) else []
+    backwards = _labels_within(backwards[len(ends) :], lines, _BESIDE_AT_END)
+    if ends and backwards and backwards[0][0] and len(backwards[0][1]) >= _BESIDE_AT_START:
+        ends, backwards[0] = [], (True, ends[0][1] + backwards[0][1])
+    backwards = ends + backwards
     return [(is_furniture, sorted(places)) for is_furniture, places in reversed(backwards)]
 
 
