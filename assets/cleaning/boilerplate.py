@@ -72,6 +72,9 @@ def cut_furniture(lines: list[str], words: list[str]) -> list[int]:
     weights = {place: weight for place, line in enumerate(words) if (weight := line_weight(line, lines[place])).total}
     if not weights:
         return []
+    for place, line in enumerate(words):
+        if place not in weights and len(line) <= _ROW and _mentions().search(line):
+            weights[place] = _MENTION
     # Lines without letters part nothing, and go with the run that they stand in.
     told = (place for place, line in enumerate(words) if place in weights or line.strip())
     runs = [(is_furniture, list(places)) for is_furniture, places in groupby(told, weights.__contains__)]
@@ -127,7 +130,7 @@ def _is_label(places: list[int], lines: list[str]) -> bool:
 
 def line_weight(words: str, line: str) -> Weight:
     """The weight of a line, given with its letters."""
-    if _PARTED.search(line):
+    if ("|" in line or "·" in line or "•" in line or "\t" in line) and _PARTED.search(line):
         weight = parted_weight(line)
         if weight.total:
             return weight
@@ -140,8 +143,7 @@ def line_weight(words: str, line: str) -> Weight:
             return weight
     if first in _notices() and _notices()[first].fullmatch(f"{' '.join(words.split())} "):
         return _SURE
-    weight = sign_weight(first, words, line)
-    return _MENTION if not weight.total and len(words) <= _ROW and _mentions().search(words) else weight
+    return sign_weight(first, words, line)
 
 
 def parted_weight(line: str) -> Weight:

@@ -9,7 +9,7 @@ How sure it is that a line of phrases is furniture, and no heading or step of th
 ``LIKELY`` - among its like; it can be a heading, too ("kirjaudu sisään");
 ``POSSIBLE`` - among likely ones only; an ordinary word that menus are made of ("haku").
 A line of ``NOTICES`` is one whole sentence or more, and certain. ``RIGHTS`` end copyright lines; ``HOME`` begins breadcrumbs,
-and ``MAYBE_HOME`` begins them or the way to a command in a menu. Words that begin like one of ``MENTIONS`` (patterns) make a
+and ``MAYBE_HOME`` begins them or the way to a command in a menu. Words that begin like one of ``MENTIONS`` make a
 line go with furniture beside it.
 """
 
