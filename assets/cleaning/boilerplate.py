@@ -72,6 +72,9 @@ def cut_furniture(lines: list[str], words: list[str]) -> list[int]:
     weights = {place: weight for place, line in enumerate(words) if (weight := line_weight(line, lines[place])).total}
     if not weights:
         return []
+    for place, line in enumerate(words):
+        if place not in weights and len(line) <= _ROW and _mentions().search(line):
+            weights[place] = _MENTION
     # Lines without letters part nothing, and go with the run that they stand in.
     told = (place for place, line in enumerate(words) if place in weights or line.strip())
     runs = [(is_furniture, list(places)) for is_furniture, places in groupby(told, weights.__contains__)]
@@ -96,11 +99,12 @@ _Run = tuple[bool, list[int]]
 
 def _with_labels(runs: list[_Run], lines: list[str]) -> list[_Run]:
     """The runs, where a lone label within a run of furniture at an end, or behind the last one, is furniture too."""
-    backwards = _labels_within(_labels_within(runs, lines, _BESIDE_AT_START)[::-1], lines, _BESIDE_AT_END)
-    if len(backwards) > 1 and not backwards[0][0] and _is_label(backwards[0][1], lines):
-        (_, label), (_, places) = backwards[:2]
-        if len(places) >= _BESIDE_AT_START:
-            backwards[:2] = [(True, label + places)]
+    backwards = _labels_within(runs, lines, _BESIDE_AT_START)[::-1]
+    ends = backwards[:1] if not backwards[0][0] and _is_label(backwards[0][1], lines) else []
+    backwards = _labels_within(backwards[len(ends) :], lines, _BESIDE_AT_END)
+    if ends and backwards and backwards[0][0] and len(backwards[0][1]) >= _BESIDE_AT_START:
+        ends, backwards[0] = [], (True, ends[0][1] + backwards[0][1])
+    backwards = ends + backwards
     return [(is_furniture, sorted(places)) for is_furniture, places in reversed(backwards)]
 
 
@@ -126,7 +130,7 @@ def _is_label(places: list[int], lines: list[str]) -> bool:
 
 def line_weight(words: str, line: str) -> Weight:
     """The weight of a line, given with its letters."""
-    if _PARTED.search(line):
+    if ("|" in line or "·" in line or "•" in line or "\t" in line) and _PARTED.search(line):
         weight = parted_weight(line)
         if weight.total:
             return weight
@@ -139,8 +143,7 @@ def line_weight(words: str, line: str) -> Weight:
             return weight
     if first in _notices() and _notices()[first].fullmatch(f"{' '.join(words.split())} "):
         return _SURE
-    weight = sign_weight(first, words, line)
-    return _MENTION if not weight.total and len(words) <= _ROW and _mentions().search(words) else weight
+    return sign_weight(first, words, line)
 
 
 def parted_weight(line: str) -> Weight:

@@ -9,8 +9,8 @@ How sure it is that a line of phrases is furniture, and no heading or step of th
 ``LIKELY`` - among its like; it can be a heading, too ("kirjaudu sisään");
 ``POSSIBLE`` - among likely ones only; an ordinary word that menus are made of ("haku").
 A line of ``NOTICES`` is one whole sentence or more, and certain. ``RIGHTS`` end copyright lines; ``HOME`` begins breadcrumbs,
-and ``MAYBE_HOME`` begins them or the way to a command in a menu. Words that begin like one of ``MENTIONS`` (patterns) make a
-line go with furniture beside it. ``CAPTIONS`` are the words before the numbers of a document's parts and figures ("Kuva 17.2").
+and ``MAYBE_HOME`` begins them or the way to a command in a menu. Words that begin like one of ``MENTIONS`` make a line go with
+furniture beside it. ``CAPTIONS`` are the words before the numbers of a document's parts and figures ("Kuva 17.2").
 """
 
 from assets.cleaning.furniture import english, finnish, swedish

@@ -85,7 +85,7 @@ läs mer om (cookies|kakor|hur vi använder cookies|hur vi använder kakor|vår 
 din webbläsare (stöder|stödjer) inte …
 """
 
-MENTIONS = "kakor\\b | cookie"
+MENTIONS = "kakor | cookie"
 RIGHTS = "alla rättigheter förbehållna | med ensamrätt"
 HOME = "du är här"
 MAYBE_HOME = "hem | start | startsida | startsidan"

@@ -159,6 +159,35 @@ def test_notation() -> None:
     ]
 
 
+MENU = ["Etusivu", "Tuotteet", "Kirjaudu sisään", "Huvipuistot", "Ostoskori", "Yhteystiedot", "Haku"]
+FOOT = ["Lue myös", "Tulosta sivu", "Mainostoimisto Esimerkki", "Tietosuoja", "Takaisin ylös", "Puuha-Pete"]
+
+
+def test_a_lone_label_goes_with_the_furniture_that_it_stands_within_or_ends() -> None:
+    body = BODY.split("\n", maxsplit=1)[0]
+    assert edited(Boilerplate(), "\n".join([*MENU, body, *FOOT]), language="fi") == body
+    # A title between the menu and the page's tools is none, nor is a label that is no label: a sentence, or two lines.
+    page = ["Etusivu", "Kirjaudu sisään", TITLE, "Tulosta", "Jaa Facebookissa", body]
+    assert edited(Boilerplate(), "\n".join(page), language="fi").split("\n")[:1] == [TITLE]
+    for between in ("Silta on valmis.", "Silta\nValmis"):
+        text = "\n".join([*MENU[:3], between, *MENU[4:], body])
+        assert edited(Boilerplate(), text, language="fi").startswith(between)
+
+
+def test_lines_that_signs_part_are_rows_of_furniture() -> None:
+    notice = "Käytämme evästeitä. Voit muuttaa asetuksia. | Hyväksy kaikki | Vain välttämättömät | Tietosuoja"
+    assert edited(Boilerplate(), f"{notice}\n{BODY}", language="fi") == BODY
+    table = "Silta | 120 metriä | Uutiset\nTunneli | 300 metriä | Haku"
+    assert edited(Boilerplate(), f"{table}\n{BODY}", language="fi") == f"{table}\n{BODY}"
+
+
+def test_what_speaks_of_cookies_goes_with_furniture_only() -> None:
+    speaks = "Valitse, mitä evästeitä sallit"
+    assert edited(Boilerplate(), "\n".join([speaks, *HEADERS["fi"], BODY]), language="fi") == BODY
+    article = f"{speaks}\nEvästeet ovat pieniä tekstitiedostoja.\n{BODY}\nNäin evästeet poistetaan"
+    assert edited(Boilerplate(), article, language="fi") == article
+
+
 def test_counts_and_share() -> None:
     body, *_ = BODY.split("\n")
     made = Boilerplate().apply(texts([f"Jaa Facebookissa\n{body}", body, ""]))

@@ -192,6 +192,19 @@ def test_a_language_that_no_detector_knows_is_told_by_what_it_is_not() -> None:
     assert fails(FunctionWords(at_least=0.02), sami, language="smn") == [False]
 
 
+def test_a_text_with_quotations_stays_and_one_of_two_languages_goes() -> None:
+    """English has more function words than Finnish, so that a few quotations can outweigh the text around them."""
+    quoting = plain(
+        """Johtaja Linda Evans muisteli ensimmäistä päiväänsä yhtiössä: "I had no idea what I was doing, and nobody told me." Hän
+        nauroi ja jatkoi suomeksi, että ohjeet tulivat vasta kolmannella viikolla. Yhtiön tunnuslause "Move slowly and fix
+        things" syntyi samana syksynä. Evansin mukaan suomalaiset työkaverit opettivat hänelle hiljaisuutta. "Silence is not a
+        problem to be solved", hän sanoo. Nykyään hän asuu Tampereella ja harrastaa avantouintia."""
+    )
+    counted = texts([quoting]).function_words.by_text().opinions("fi")
+    assert counted[1][0] > counted[0][0]
+    assert fails(DocumentLanguage(at_least=0.8), quoting, f"{FI} {EN} {EN} {FI} {EN}", language="fi") == [False, True]
+
+
 def test_few_function_words() -> None:
     names = " ".join(f"Christian{end}" for end in ("like", "ly", "ness", "ize", "ism", "ity", "dom") * 4)
     found = fails(FunctionWords(at_least=0.02), names, names[:40], *map(plain, TEXTS.values()), language="fi")

@@ -88,6 +88,33 @@ def test_what_writes_about_licences_or_ends_with_one_stays() -> None:
     assert fails(LicenceText(), *kept) == [False] * len(kept)
 
 
+CONTRACTS = {
+    "rent": """The Tenant shall pay the rent on the first day of each month. The Tenant shall not assign this agreement
+or sublet the flat without the prior written consent of the Landlord. The Landlord may terminate this agreement if the
+rent is more than two weeks late, provided that notice has been given. The Tenant is liable for damages to the flat
+arising from negligence. This agreement is governed by the law of Finland, and any dispute shall be settled in
+accordance with it by the court of the district in which the flat lies. The deposit is returned within a month of the
+end of the lease.""",
+    "supply": """4.2 The Supplier shall indemnify the Customer against all losses, damages and reasonable costs arising
+from any claim that the Software infringes the intellectual property rights of a third party, provided that the Customer
+(a) gives prompt written notice of the claim, (b) makes no admission without the Supplier's prior consent, and (c)
+allows the Supplier to conduct the defence. 4.3 Clause 4.2 does not apply to the extent that the claim results from a
+modification made by anyone other than the Supplier. 4.4 This clause survives termination of the Agreement for a period
+of six years.""",
+    "privacy": """We keep the data that you give us for as long as you have an account, and for six months thereafter. We do
+not sell it. Where the law requires us to hand data to an authority, we shall tell you, unless that is forbidden. You
+may ask us at any time which data we hold and have it corrected or erased, subject to the law on bookkeeping. Terms of
+this notice may change; the date above says when they last did.""",
+    "insurance": """The insurer is not liable for damage caused by frost, for consequential damage or for loss of income.
+Notwithstanding the above, damage to a dwelling that the insured could not enter is covered. The policy terminates at
+the end of the month in which the premium, after a reminder, has not been paid. Claims must be made within a year.""",
+}
+
+
+def test_other_contracts_stay() -> None:
+    assert fails(LicenceText(), *CONTRACTS.values()) == [False] * len(CONTRACTS)
+
+
 @pytest.mark.parametrize("name", ["heldout_en", "heldout_fi", "gnome_help_en", "aptitude_doc_fi", "manpages_fi"])
 def test_pages_with_legal_notices_stay(name: str) -> None:
     assert not any(fails(LicenceText(), *demo(name)))

@@ -175,6 +175,34 @@ def test_fingpt_profiles_have_its_order() -> None:
     ]
 
 
+# TurkuNLP/finngen-tools, the READMEs of its sources: thresholds by profile; what a source's filters lack is None.
+FINGPT = {
+    "social": (0.1, 0.1, 0.1, 0.01, 0.05, 0.5, 5, 5, 5, 0.9),
+    "news": (0.1, 0.1, 0.1, 0.01, 0.05, None, 25, 5, None, 0.999),
+    "wiki": (0.1, 0.1, 0.1, 0.05, 0.1, None, 15, 5, None, 0.99),
+    "books": (None, None, None, None, None, None, None, None, None, 0.9),
+}
+
+
+@pytest.mark.parametrize("name", FINGPT)
+def test_fingpt_profiles_have_its_thresholds(name: str) -> None:
+    tests = {test.name: test for test in PROFILES[name].tests}
+    bounds = {title: test.at_most or test.at_least for title, test in tests.items() if isinstance(test, Bound)}
+    order = (
+        "digit-ratio",
+        "punct-ratio",
+        "upper-ratio",
+        "foreign-ratio",
+        "short-ratio",
+        "type-token",
+        "min-words",
+        "avg-len",
+    )
+    found = [bounds.get(title) for title in order]
+    repeats = getattr(tests.get("max-repeat"), "repeats", None)
+    assert (*found, repeats, getattr(tests["language"], "at_least", None)) == FINGPT[name]
+
+
 def test_a_profile_has_edits_first_and_each_step_once() -> None:
     with pytest.raises(ValueError, match="edits stand in front of tests"):
         Profile(steps=(Empty(), Spacing()))
