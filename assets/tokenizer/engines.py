@@ -141,14 +141,20 @@ def _gigatoken(tokenizer: str) -> Encoder:
     whole = json.loads(tokenizer)
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     # Without added tokens no text yields one.
-    plain = whole | {"pre_tokenizer": byte_level, "added_tokens": [], "post_processor": None}
+    plain = json.dumps(whole | {"pre_tokenizer": byte_level, "added_tokens": [], "post_processor": None})
+    # A tokenizer works for one thread at a time, so there are as many as threads at work.
     try:
-        loaded = gigatoken.Tokenizer.from_json(json.dumps(plain))
+        free = [gigatoken.Tokenizer.from_json(plain)]
     except RuntimeError as error:
         raise EngineRefusedError(str(error).split("\n", 1)[0]) from error
 
     def encode(texts: "pa.LargeStringArray") -> "tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]":
+        try:
+            loaded = free.pop()
+        except IndexError:
+            loaded = gigatoken.Tokenizer.from_json(plain)
         layout = loaded.encode_batch(awkward.from_arrow(texts), parallel=False).layout
+        free.append(loaded)
         offsets = np.asarray(layout.offsets.data, np.int64)
         return np.asarray(layout.content.data)[offsets[0] : offsets[-1]], np.diff(offsets)
 
