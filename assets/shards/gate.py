@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.gates.expectations import at_least, none
+from assets.gates.expectations import at_least, empty, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.recipe.catalog import split
 
@@ -33,6 +33,8 @@ class Counted:
     documents_without_end: int = 0
     ends: int = 0
     ids_out_of_range: int = 0
+    first_id_out_of_range: str = ""
+    """File, offset and id."""
 
 
 def profile(version: Profiled) -> list[Row]:
@@ -71,6 +73,7 @@ def profile(version: Profiled) -> list[Row]:
         "documents_without_end": counted.documents_without_end,
         "ends_inside_documents": counted.ends - counted.documents + counted.documents_without_end,
         "ids_out_of_range": counted.ids_out_of_range,
+        "first_id_out_of_range": counted.first_id_out_of_range,
     }
     return [row | _rebuilt(version.lake, corpus, tokenizer, rendering, shards)]
 
@@ -91,7 +94,12 @@ def _count(data: Path, shard: "Shard", vocab_size: int, counted: Counted) -> Non
         counted.documents_without_end += int(np.count_nonzero(window[last[here] - start] != END_OF_DOCUMENT))
         counted.ends += int(np.count_nonzero(window == END_OF_DOCUMENT))
         if window.max() >= vocab_size or window.min() < 0:
-            counted.ids_out_of_range += int(np.count_nonzero((window >= vocab_size) | (window < 0)))
+            wrong = np.flatnonzero((window >= vocab_size) | (window < 0))
+            at = (start + int(wrong[0])) * dtype.itemsize
+            counted.ids_out_of_range += len(wrong)
+            counted.first_id_out_of_range = counted.first_id_out_of_range or (
+                f"{data.name}, offset {at}: {window[wrong[0]]} of {vocab_size} ids"
+            )
 
 
 class Expected:
@@ -203,6 +211,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
         none("documents_without_end", "every document ends with </s>"),
         none("ends_inside_documents", "</s> stands at ends of documents only"),
         none("ids_out_of_range", "every id is in the vocabulary"),
+        empty("first_id_out_of_range", "where the first one lies that is not"),
         none("sample_incomplete", "every sampled document is in the shards"),
         none("text_differs", "decoding gives back the text of sampled documents"),
         none(

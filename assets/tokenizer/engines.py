@@ -141,14 +141,20 @@ def _gigatoken(tokenizer: str) -> Encoder:
     whole = json.loads(tokenizer)
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     # Without added tokens no text yields one.
-    plain = whole | {"pre_tokenizer": byte_level, "added_tokens": [], "post_processor": None}
+    plain = json.dumps(whole | {"pre_tokenizer": byte_level, "added_tokens": [], "post_processor": None})
+    # A tokenizer works for one thread at a time, so there are as many as threads at work.
     try:
-        loaded = gigatoken.Tokenizer.from_json(json.dumps(plain))
+        free = [gigatoken.Tokenizer.from_json(plain)]
     except RuntimeError as error:
         raise EngineRefusedError(str(error).split("\n", 1)[0]) from error
 
     def encode(texts: "pa.LargeStringArray") -> "tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]":
+        try:
+            loaded = free.pop()
+        except IndexError:
+            loaded = gigatoken.Tokenizer.from_json(plain)
         layout = loaded.encode_batch(awkward.from_arrow(texts), parallel=False).layout
+        free.append(loaded)
         offsets = np.asarray(layout.offsets.data, np.int64)
         return np.asarray(layout.content.data)[offsets[0] : offsets[-1]], np.diff(offsets)
 
@@ -253,20 +259,20 @@ def _with_tiktoken(tokenizer: str) -> Encoder:
     import pyarrow as pa
 
     split, _ = _read(tokenizer)
-    encode_text = _tiktoken(pattern_of(split), tokenizer)._core_bpe.encode_ordinary
+    core = _tiktoken(pattern_of(split), tokenizer)._core_bpe
     sure = load(HUGGING_FACE, tokenizer)
 
-    def ids_of(text: str) -> list[int]:
+    def ids_of(text: str) -> "npt.NDArray[np.uint32]":
         try:
-            ids: list[int] = encode_text(text)
-        except BaseException as error:
-            # Its regex engine runs out of stack in a run of about a million spaces or dots, and Rust's panic is no Exception.
-            if type(error).__name__ != "PanicException":
-                raise
-            ids = sure(pa.array([text], pa.large_string()))[0].tolist()
-        return ids
+            return np.frombuffer(core.encode_to_tiktoken_buffer(text, set()), np.uint32)
+        except ValueError:  # its regex engine runs out of stack in a run of about a million spaces or dots
+            return sure(pa.array([text], pa.large_string()))[0]
 
-    return _on_known_characters(lambda texts: _flat([ids_of(text) for text in texts.to_pylist()], np.uint32), tokenizer)
+    def encode(texts: "pa.LargeStringArray") -> "tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]":
+        ids = [ids_of(text) for text in texts.to_pylist()]
+        return np.concatenate([np.zeros(0, np.uint32), *ids]), np.fromiter(map(len, ids), np.int64, len(ids))
+
+    return _on_known_characters(encode, tokenizer)
 
 
 def _hugging_face(tokenizer: str) -> Encoder:

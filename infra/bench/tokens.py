@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from infra.bench.corpus import documents, varied
 from infra.bench.measure import BenchError, Measured, machine, measure
+from infra.bench.threads import scaling
 from infra.bench.tokens_stage import SOURCE
 
 if TYPE_CHECKING:
@@ -153,6 +154,10 @@ def _measured(
         }
         say(f"{name}: {figures['ratios']['all_cores']} times Megatron-LM's way")
     figures["scaling"] = _ratio(figures, "tokka on one core", "tokka", "seconds")
+    if Path("/proc/self/schedstat").exists():
+        one, many = (tokka(on, "threads").reported["threads"] for on in (1, cores))
+        figures["encoding threads"] = {"one core": one, "all cores": many, "scaling": scaling(one, many)}
+        say(f"{name}: {len(many)} threads encode {figures['encoding threads']['scaling']} times as fast as one")
     return figures
 
 

@@ -1,8 +1,9 @@
 """Making, or judging, what a benchmark corpus becomes: ``python -m infra.bench.tokens_stage FOLDER WHAT SPECIFICATION CORES``.
 
-A process of its own, so that its memory can be measured. ``WHAT`` is ``tokenizer``, ``shards``, or ``gate`` (that of the shards);
-it reads ``decontaminated_corpus``, and for shards the tokenizer, in the lake ``FOLDER/lake``, on so many of the machine's cores.
-``SPECIFICATION`` is the JSON of the recipe's tokenizer; its name says which one it is.
+A process of its own, so that its memory can be measured, on so many of the machine's cores. It reads
+``decontaminated_corpus``, and for shards the tokenizer, in the lake ``FOLDER/lake``. ``WHAT`` is ``tokenizer``, ``shards``,
+``gate`` (that of the shards), or ``threads`` (how those that encode spend their time, printed as JSON). ``SPECIFICATION`` is the
+JSON of the recipe's tokenizer; its name says which it is.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from infra.bench.measure import keep_to_cores
+from infra.bench.threads import encoding
 
 if TYPE_CHECKING:
     from assets.recipe.catalog import Catalog
@@ -37,6 +39,11 @@ def main(folder: Path, what: str, specification: dict[str, Any]) -> None:
         for asset, wanted in groupby(stage.inputs(recipes, key), key=itemgetter(0))
     }
     identity = stage.identity(recipes, key, [found.ref for by_key in inputs.values() for found in by_key.values()])
+    if what == "threads":
+        text = (lake.local(inputs["tokenizer"][name]) / "tokenizer.json").read_text("utf-8")
+        engine = "pieces" if specification["pretokenizer"] == "bloom" else "gigatoken"
+        print(json.dumps({"threads": encoding(lake, inputs["decontaminated_corpus"][SOURCE], text, engine)}))
+        return
     if what != "gate":
         with lake.write(identity) as out:
             stage.make(Work(key, recipes, lake, inputs, out, folder, logging.getLogger("bench"), no_job))

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from infra.bench import tokens
+from infra.bench import threads, tokens
 from infra.bench.corpus import documents, varied, vary, write_corpus
 from infra.bench.data import PLANE, bench
 from infra.bench.measure import CommandFailedError, measure
@@ -70,7 +71,24 @@ def test_shards_are_made_beside_megatrons_way_with_the_same_bytes(tmp_path, monk
     assert all(figures["ratios"][what] > 0 for what in ("all_cores", "one_core", "processor_time"))
     for run in ("tokenizer", "tokka", "tokka gate", "megatron", "tokka on one core", "megatron on one core"):
         assert 0 < figures[run]["peak_gb"] < 3 and figures[run]["seconds"] > 0 and figures[run]["cpu_seconds"] > 0
+    spent = figures["encoding threads"]
+    assert len(spent["one core"]) == 1 and spent["one core"][0]["computed"] > 0 and spent["scaling"] > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_the_time_of_a_thread_is_computing_waiting_for_a_core_or_blocked():
+    spent: dict[int, threads.Spent] = {}
+
+    def work(seconds):
+        until = time.thread_time() + seconds
+        while time.thread_time() < until:
+            pass
+        time.sleep(seconds)
+
+    threads.accounted(work, spent)(0.3)
+    (one,) = spent.values()
+    assert 0.3 <= one.computed < 0.4 and 0.29 <= one.blocked < 1
+    assert threads.scaling([{"computed": 3.0, "blocked": 0.0}], [{"computed": 1.0, "blocked": 0.5}] * 2) == 2.0
 
 
 def test_other_bytes_than_the_peers_are_no_result(tmp_path):

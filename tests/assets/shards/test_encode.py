@@ -11,7 +11,7 @@ from tokenizers import Tokenizer as HfTokenizer
 
 from assets.recipe.data import Source
 from assets.recipe.tokens import PairTemplate, Tokenizer
-from assets.shards.encode import encode, encode_parts, encode_slice, rendering_of
+from assets.shards.encode import encode, encode_parts, encode_slice, inserted, rendering_of
 from assets.tokenizer import bpe, engines
 from tests.conftest import FINNISH, PAIRS
 
@@ -120,3 +120,11 @@ def test_a_slice_and_parts_hold_the_same_ids_as_the_rows_at_once(
     assert len(names) > 10
     assert [name for slice_ in names for name in slice_.to_pylist()] == rows["id"].to_pylist()
     assert np.array_equal(np.concatenate(found), ids) and np.array_equal(np.concatenate(counts), lengths)
+
+
+@given(places=st.lists(st.integers(0, 20), max_size=12), size=st.integers(0, 20))
+def test_what_is_inserted_stands_where_numpy_puts_it(places: list[int], size: int) -> None:
+    at = np.array(sorted(place for place in places if place <= size), np.int64)
+    ids, values = np.arange(size, dtype=np.uint32), np.arange(100, 100 + len(at), dtype=np.uint32)
+    found = inserted(ids, at, values)
+    assert found.dtype == np.uint32 and found.tolist() == np.insert(ids, at, values).tolist()

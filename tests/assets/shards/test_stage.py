@@ -302,6 +302,19 @@ def test_damaged_shards_are_stopped(lake, catalog, inputs, change, column):
     assert column in failed_columns(receipt), (receipt.error, receipt.failed)
 
 
+def test_the_gate_says_where_the_first_id_lies_that_is_out_of_range(lake, catalog, inputs):
+    made = make(lake, catalog, inputs, "docs_fi")
+    shard = read_shard(lake.local(made) / SHARD)
+    offset = shard.offsets[5] * 2
+
+    def spoil(documents):
+        return [*documents[:5], [50_001, *documents[5][1:]], *documents[6:]]
+
+    receipt = judged(STAGE, lake, damaged(lake, made, spoil), catalog)
+    (found,) = [e.observed for e in receipt.failed if e.column == "first_id_out_of_range"]
+    assert found == f"part-00000.bin, offset {offset}: 50001 of 400 ids"
+
+
 def column(name, place, value):
     """A damage of the document index: one value is another."""
 
