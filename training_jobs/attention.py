@@ -65,7 +65,7 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi | N
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=grouped)
     if alibi.bias is not None:
         return _in_blocks(query, key, value, alibi.bias)
-    return flex_alibi(_compiled_flex(), query, key, value, alibi)
+    return flex_alibi(_flex(), query, key, value, alibi)
 
 
 def _last_block_bias(slopes: Tensor, rows: int, length: int) -> Tensor:
@@ -99,11 +99,18 @@ def _causal_blocks(length: int, device: torch.device) -> Any:
     return create_block_mask(seen, None, None, length, length, device=str(device))
 
 
+def _flex() -> Any:
+    """FlexAttention for a place within a compiled block, of which it becomes a part, or else compiled by itself."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return flex_attention if torch.compiler.is_compiling() else _compiled_flex()
+
+
 @functools.cache
 def _compiled_flex() -> Any:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention)
+    return torch.compile(flex_attention, dynamic=False)
 
 
 def flex_alibi(flex: Any, query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:

@@ -93,6 +93,14 @@ def silence() -> None:
     logging.disable(logging.WARNING)
 
 
+def take_gpu() -> None:
+    """Make this rank's own GPU the current one, before anything asks torch about GPUs: that would go to the first of all."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
 def environment(ranks: int) -> dict[str, Any]:
     """The versions and the machine of this run; of the environment only the digest of the container's image."""
     import torch
@@ -129,6 +137,7 @@ def pretrain(job: PretrainingJob, channel: Channel | None, leaving: Leaving) -> 
     if channel is not None:
         channel.say(f"starting {job.recipe} on {ranks} rank{'s' if ranks > 1 else ''}")
     silence()
+    take_gpu()
     output = Path(job.output).resolve()
     output.mkdir(parents=True, exist_ok=True)
     training, device = job.training, environment(ranks)["device"]
@@ -189,6 +198,8 @@ def train(job: PretrainingJob, root: Path, mixture: Path, progress: Progress, le
                 states.write_plan(plan)
             del trainee
             gc.collect()
+            # What was compiled for the old model counts towards torch's limit for the new one.
+            torch.compiler.reset()
     except JobError:
         raise
     except Exception as error:

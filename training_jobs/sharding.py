@@ -54,6 +54,16 @@ def recompute(blocks: Any, which: str) -> None:
             block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
+def compile_blocks(blocks: Any) -> None:
+    """Compile the forward passes of blocks, before ``recompute``: torch does not look into what is computed again.
+
+    Each of the few shapes (training, validation, the probe) is compiled by itself. After the first, torch would go on to one
+    graph of unknown sizes, which it cannot make of tensor parallel blocks.
+    """
+    for block in blocks:
+        block.forward = torch.compile(block.forward, dynamic=False)
+
+
 # By the last part of a module's name, for BLOOM and Llama. What is cut by columns gives each rank whole heads, or a part of
 # the MLP's width; what is cut by rows adds up over the ranks (Shoeybi et al. 2019, section 3).
 COLUMNS = {"query_key_value", "dense_h_to_4h", "q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"}
@@ -95,10 +105,10 @@ def shard(network: nn.Module, blocks: Any, training: Training, mesh: DeviceMesh,
     if tensor.size() > 1:
         for block in blocks:
             split(block, tensor)
+    if training.compile:
+        compile_blocks(blocks)
     recompute(blocks, training.activation_checkpointing)
     for block in blocks:
-        if training.compile:
-            block.compile()
         fully_shard(block, **options)
     fully_shard(network, **options)
 

@@ -2,21 +2,19 @@
 
 A state is the folder ``step-0000120`` under any fsspec URI. It holds torch's distributed checkpoint (a file per rank and
 ``.metadata``), ``meta.pt`` with everything that is no tensor, rank 0's logs up to that step, and, written last,
-``state.json`` with the size and the BLAKE2b digest of every file. A state without ``state.json``, or with a file that does not
-agree with it, is torn: it is named, passed over and removed. A state can be read by any number of ranks.
+``state.json`` with the size and the BLAKE2b digest of every file, and one of its own. A state without ``state.json``, or with a
+file that does not agree with it, is torn: it is named, passed over and removed. A state can be read by any number of ranks.
 """
 
+import functools
 import hashlib
 import io
 import json
-import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import EnumMeta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,128 +22,15 @@ import fsspec
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint import DefaultLoadPlanner
-from torch.distributed.checkpoint._fsspec_filesystem import FileSystem, FsspecReader, FsspecWriter
-from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import BlockingAsyncStager
 
 from assets.lake.files import MULTIPART_BYTES, patiently
 from training_jobs.anomalies import Plan
+from training_jobs.state_files import HashedFiles, PlainPlanner, Reader, Writer
 
 MANIFEST, META, PLAN = "state.json", "meta.pt", "plan.json"
 CHUNK = 8 << 20
-
-
-class HashedStream(io.RawIOBase):
-    """A stream that is written from front to back, and the digest of what was written."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.size = stream, 0
-        self.digest = hashlib.blake2b(digest_size=16)
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.digest.update(data)
-        self.size += memoryview(data).nbytes
-        self.stream.write(data)
-        return memoryview(data).nbytes
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        self.stream.flush()
-
-    def fileno(self) -> int:
-        number: int = self.stream.fileno()
-        return number
-
-
-class HashedFiles(FileSystem):
-    """torch's fsspec files, with ``written``: size and digest by name of what this process wrote."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: dict[str, tuple[int, str]] = {}
-
-    @contextmanager
-    def create_stream(self, path: Any, mode: str) -> Iterator[Any]:
-        with super().create_stream(path, mode) as stream:
-            if "w" not in mode:
-                yield stream
-                return
-            hashed = HashedStream(stream)
-            yield hashed
-        self.written[PurePosixPath(path).name] = (hashed.size, hashed.digest.hexdigest())
-
-    def rename(self, path: Any, new_path: Any) -> None:
-        super().rename(path, new_path)
-        self.written[PurePosixPath(new_path).name] = self.written.pop(PurePosixPath(path).name)
-
-
-class Writer(FsspecWriter):
-    """torch's writer over HashedFiles. Files on a local disk are synced to it before they count as written."""
-
-    def __init__(self, uri: str, local: bool) -> None:
-        super().__init__(uri, sync_files=local)
-        self.files = HashedFiles()
-        self.fs = self.files  # type: ignore[assignment]
-        self.path = self.files.init_path(uri)
-
-
-_PLAIN = {
-    *(("torch", name) for name in ("Size", "float32", "float64", "bfloat16", "float16", "int64", "int32", "bool")),
-    ("torch.distributed.checkpoint.metadata", "Metadata"),
-    ("torch.distributed.checkpoint.metadata", "StorageMeta"),
-    ("torch.distributed.checkpoint.metadata", "MetadataIndex"),
-    ("torch.distributed.checkpoint.metadata", "TensorProperties"),
-    ("torch.distributed.checkpoint.metadata", "TensorStorageMetadata"),
-    ("torch.distributed.checkpoint.metadata", "BytesStorageMetadata"),
-    ("torch.distributed.checkpoint.metadata", "ChunkStorageMetadata"),
-    ("torch.distributed.checkpoint.metadata", "_MEM_FORMAT_ENCODING"),
-    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
-    ("torch.serialization", "_get_layout"),
-}
-
-
-def _member(kind: Any, name: str) -> Any:
-    if not isinstance(kind, EnumMeta):
-        raise pickle.UnpicklingError(f"a state's .metadata asks for {name!r} of {kind!r}, which is no enumeration")
-    return kind[name]
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Reads torch's ``.metadata``, which is a pickle, and refuses everything that does not belong there."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _PLAIN:
-            return super().find_class(module, name)
-        if (module, name) == ("builtins", "getattr"):  # how Python before 3.11.4 writes a member of an enumeration
-            return _member
-        raise pickle.UnpicklingError(f"a state's .metadata names {module}.{name}, which does not belong there")
-
-
-class Reader(FsspecReader):
-    """torch's reader, with a ``.metadata`` that is read without running what stands in it."""
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        with self.fs.create_stream(self.fs.concat_path(self.path, ".metadata"), "rb") as stream:
-            metadata: Metadata = PlainUnpickler(stream).load()
-        metadata.storage_meta = metadata.storage_meta or StorageMeta()
-        metadata.storage_meta.load_id = self.load_id
-        return metadata
-
-
-class PlainPlanner(DefaultLoadPlanner):
-    """torch's planner, which reads what is no tensor with ``weights_only``."""
-
-    def load_bytes(self, read_item: Any, value: io.BytesIO) -> None:
-        plain = io.BytesIO()
-        torch.save(torch.load(value, weights_only=True), plain)
-        plain.seek(0)
-        super().load_bytes(read_item, plain)
 
 
 @dataclass(frozen=True)
@@ -154,6 +39,26 @@ class Found:
 
     step: int = 0
     path: str | None = None
+
+
+def _sentence(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _cause(error: CheckpointException) -> str:
+    return next(_sentence(cause) for cause, _ in error.failures.values())
+
+
+def _listing(manifest: Mapping[str, Any]) -> str:
+    """The digest of all that a ``state.json`` says besides it."""
+    said = json.dumps({name: value for name, value in manifest.items() if name != "digest"}, sort_keys=True)
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+def _difference(name: str, found: tuple[int, str], expected: list[Any]) -> str:
+    if found[0] != expected[0]:
+        return f"{name} has {found[0]:,} bytes instead of {expected[0]:,}"
+    return f"the bytes of {name} are not those that were written"
 
 
 def state_name(step: int) -> str:
@@ -201,8 +106,10 @@ class States:
         failed = ""
         try:
             written.result()
+        except CheckpointException as error:  # not an Exception to torch; it holds that of each rank that failed
+            failed = _cause(error)
         except Exception as error:
-            failed = f"{type(error).__name__}: {error}".splitlines()[0]
+            failed = _sentence(error)
         parts: list[Any] = [None] * self.ranks
         dist.all_gather_object(parts, (failed, files.written), group=self.group)
         failed = next((part[0] for part in parts if part[0]), "")
@@ -211,7 +118,7 @@ class States:
                 self._complete(step, {name: entry for part in parts for name, entry in part[1].items()}, extra)
                 self.say(f"saved the state of step {step} in {time.monotonic() - started:.1f} s, in the background")
             except OSError as error:
-                failed = f"{type(error).__name__}: {error}"
+                failed = _sentence(error)
         outcome = [failed]
         dist.broadcast_object_list(outcome, 0, group=self.group)
         if self.rank == 0 and outcome[0]:
@@ -228,7 +135,8 @@ class States:
             self._put(f"{folder}/{name}", content)
             written[name] = (len(content), hashlib.blake2b(content, digest_size=16).hexdigest())
         manifest = {"step": step, "ranks": self.ranks, "files": {name: list(written[name]) for name in sorted(written)}}
-        self._put(f"{folder}/{MANIFEST}", json.dumps(manifest, indent=1).encode())
+        said = json.dumps({**manifest, "digest": _listing(manifest)}, indent=1)
+        self._put(f"{folder}/{MANIFEST}", said.encode())
         steps = self._steps()
         whole = [number for number in steps if self.fs.exists(f"{self.root}/{state_name(number)}/{MANIFEST}")]
         # What is older goes, whole or not: a removal may have been interrupted.
@@ -328,37 +236,46 @@ class States:
                 self._remove(step)
         dist.barrier(group=self.group)
         self.last = found.step or None
+        self.checkpoints.clear()  # those that no state was saved with are made again
         return found
 
     def _fault(self, step: int) -> str | None:
         """What is wrong with this rank's share of a state's files, or None."""
         folder = f"{self.root}/{state_name(step)}"
+        name = MANIFEST
         try:
-            manifest = json.loads(self.fs.cat_file(f"{folder}/{MANIFEST}"))
-            files = sorted(manifest["files"].items())
+            manifest = json.loads(patiently(lambda: self.fs.cat_file(f"{folder}/{MANIFEST}")))
+            if manifest["digest"] != _listing(manifest):
+                raise ValueError("a damaged list")
+            for name, expected in sorted(manifest["files"].items())[self.rank :: self.ranks]:
+                found = patiently(functools.partial(self._digest, f"{folder}/{name}"))
+                if found != tuple(expected):
+                    return _difference(name, found, expected)
         except FileNotFoundError:
-            return f"it lacks {MANIFEST}, so writing it was not finished"
-        except (ValueError, KeyError, AttributeError):
+            return f"it lacks {MANIFEST}, so writing it was not finished" if name == MANIFEST else f"{name} is missing"
+        except OSError as error:
+            if not self.local:  # a server that does not answer says nothing of its files
+                raise
+            return f"{name} cannot be read ({error.strerror})"
+        except (ValueError, KeyError, TypeError, AttributeError):
             return f"its {MANIFEST} is damaged"
-        for name, (size, digest) in files[self.rank :: self.ranks]:
-            try:
-                found = hashlib.blake2b(digest_size=16)
-                length = 0
-                with self.fs.open(f"{folder}/{name}", "rb") as stream:
-                    while chunk := stream.read(CHUNK):
-                        found.update(chunk)
-                        length += len(chunk)
-            except FileNotFoundError:
-                return f"{name} is missing"
-            if length != size:
-                return f"{name} has {length:,} bytes instead of {size:,}"
-            if found.hexdigest() != digest:
-                return f"the bytes of {name} are not those that were written"
         return None
 
+    def _digest(self, path: str) -> tuple[int, str]:
+        """Size and digest of a file."""
+        found, length = hashlib.blake2b(digest_size=16), 0
+        with self.fs.open(path, "rb") as stream:
+            while chunk := stream.read(CHUNK):
+                found.update(chunk)
+                length += len(chunk)
+        return length, found.hexdigest()
+
     def load(self, path: str, tensors: dict[str, Any]) -> None:
-        """Fill ``tensors`` from the state at ``path``, whatever number of ranks wrote it."""
-        dcp.load(tensors, storage_reader=Reader(path), planner=PlainPlanner(), process_group=self.group)
+        """Fill ``tensors`` from the state at ``path``, whatever number of ranks wrote it. Raises OSError."""
+        try:
+            dcp.load(tensors, storage_reader=Reader(path), planner=PlainPlanner(), process_group=self.group)
+        except CheckpointException as error:
+            raise OSError(f"the state {path} cannot be read: {_cause(error)}") from error
 
     def has(self, path: str, name: str) -> bool:
         """Whether the state at ``path`` holds a file of that name."""

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import resource
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -169,14 +170,25 @@ class Trainee:
 
     def fit(self) -> None:
         """Train. Raises what ``anomalies.decide`` raises, and JobError where the state does not fit the job."""
-        if self.found.path is not None and self.place.rank == 0:
-            for path in self.logs:
-                # Another machine may have written them.
-                if not path.exists() and self.place.states.has(self.found.path, path.name):
-                    write_whole(path, self.place.states.read(self.found.path, path.name))
+        if self.place.rank == 0:
+            self._leave_later_work()
         self.trainer.fit(self.model, ckpt_path=self.found.path)
         # A run that was killed after its last step has nothing to train, but may lack its last checkpoint.
         self.export(self.job.training.steps)
+
+    def _leave_later_work(self) -> None:
+        """Have the logs as they were with the state, and no checkpoint after it.
+
+        This machine may have stopped long before the state or gone beyond it, with samples that are left out now.
+        """
+        for path in self.logs:
+            if self.found.path is not None and self.place.states.has(self.found.path, path.name):
+                write_whole(path, self.place.states.read(self.found.path, path.name))
+            else:
+                path.unlink(missing_ok=True)
+        for folder in (self.output / "checkpoints").glob("step-*"):
+            if int(folder.name.removeprefix("step-")) > self.found.step:
+                shutil.rmtree(folder)
 
     def _logs(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.logs if path.exists()}

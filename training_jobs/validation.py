@@ -20,15 +20,15 @@ def validation_losses(
 ) -> dict[str, float]:
     """The mean loss by source, in nats per token. All ranks call this; ``rank`` is the one of ``ranks`` by data.
 
-    The samples are dealt out ``micro_batch`` at a time. A rank that gets none in the last round takes part with a sample that
-    does not count, since the sharded model computes on all ranks or on none.
+    The samples are dealt out in ``rounds``. A rank that gets none in the last one takes part with a sample that does not count,
+    since the sharded model computes on all ranks or on none.
     """
     sums = torch.zeros(len(sets), 2, dtype=torch.float64, device=device)
     with torch.no_grad():
         for row, dataset in enumerate(sets.values()):
-            for first in range(0, len(dataset), ranks * micro_batch):
-                start = first + rank * micro_batch
-                numbers = range(start, min(start + micro_batch, len(dataset)))
+            for first, size in rounds(len(dataset), ranks, micro_batch):
+                start = first + rank * size
+                numbers = range(start, min(start + size, len(dataset)))
                 items = [dataset[index] for index in numbers or [0]]
                 tokens, labels = (
                     torch.stack([item[name] for item in items]).to(device) for name in ("tokens", "labels")
@@ -38,6 +38,17 @@ def validation_losses(
     reshard(network)
     dist.all_reduce(sums)
     return {name: total / count for name, (total, count) in zip(sets, sums.tolist(), strict=True)}
+
+
+def rounds(samples: int, ranks: int, micro_batch: int) -> list[tuple[int, int]]:
+    """The rounds in which ``samples`` are dealt out: the first sample of each, and how many a rank gets.
+
+    ``micro_batch`` while there are enough for all ranks, then one: batches of all sizes would each be compiled.
+    """
+    whole = samples // (ranks * micro_batch) * ranks * micro_batch
+    return [(first, micro_batch) for first in range(0, whole, ranks * micro_batch)] + [
+        (first, 1) for first in range(whole, samples, ranks)
+    ]
 
 
 def read_lines(path: Path, step: int) -> list[dict[str, Any]]:

@@ -103,6 +103,8 @@ def make(work: Work) -> None:
     work.out.timed |= TIMED
     work.out.stage_folder(output)
     summary = json.loads(work.out.stage("summary.json").read_text("utf-8"))
+    on_gpu = json.loads(work.out.stage("environment.json").read_text("utf-8"))["accelerator"] == "cuda"
+    hours = summary["seconds"] * ranks / 3600
     work.out.counts.update(
         steps=summary["steps"],
         tokens=summary["tokens"],
@@ -111,7 +113,8 @@ def make(work: Work) -> None:
     )
     work.out.cost.update(
         seconds=summary["seconds"],
-        rank_hours=summary["seconds"] * ranks / 3600,
+        rank_hours=hours,
+        gpu_hours=hours if on_gpu else 0.0,
         tokens_per_second=summary["tokens_per_second"],
         **known_figures(summary),
     )
@@ -168,7 +171,7 @@ STAGE = Stage(
         f"training_jobs.{name}"
         for name in (
             *("pretrain", "trainer", "model", "language_model", "bloom", "llama", "attention", "cross_entropy"),
-            *("start", "data", "stream", "export", "sharding", "anomalies"),
+            *("start", "data", "stream", "export", "sharding", "anomalies", "validation"),
         )
     ),
     libraries=("torch", "nemo-toolkit", "lightning", "transformers", "megatron-core"),

@@ -1,18 +1,22 @@
 """The training step of Tokka's BLOOM on one GPU, beside Hugging Face's eager BLOOM: ``python -m infra.bench.gpu``.
 
 Both are sharded, kept in float32, computed in bf16 and stepped as the pretraining job does it (FSDP2 over one rank, fused AdamW,
-clipping), on random tokens. Micro-batches are doubled until the memory is full, and each is compared at its own best.
+clipping), on random tokens. Micro-batches are doubled until the memory is full, and each is compared at its own best. Both begin
+with the same weights and tokens, so that their first losses tell whether they compute the same. What fails is written down beside
+what was measured, and the script ends with 1.
 It needs no network. ``--device cpu --size tiny --no-compile`` tries it anywhere, which says nothing about a GPU.
 """
 
 import argparse
 import gc
 import json
+import math
 import os
 import resource
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +38,8 @@ SIZES = {
 }
 MEASURED = ("poro-186m", "bloom-1.3b")
 TARGET_MFU, TARGET_RATIO = 0.45, 2.5
+LOSS_TOLERANCE = 0.01
+"""Relative difference of the first losses, in bf16."""
 
 
 @contextmanager
@@ -85,8 +91,9 @@ def network_of(kind: str, model: Model, vocab_size: int, training: Training, dev
         mesh = make_mesh(training, 1, 1, device)
         plain = training.model_copy(update={"compile": False})
         shard(network, network.transformer.h, plain, mesh, model.parameters(vocab_size))
+    torch.manual_seed(0)
     with torch.no_grad():
-        for name, parameter in network.named_parameters():
+        for name, parameter in sorted(network.named_parameters()):
             local = parameter.to_local()
             if parameter.ndim > 1:
                 local.normal_(0.0, model.init_std)
@@ -112,15 +119,17 @@ def measure(
     import torch
 
     wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
-    torch.manual_seed(0)
+    # What other shapes have compiled counts towards torch's limit.
+    torch.compiler.reset()
     network = network_of(kind, model, vocab_size, training, device)
     optimizer = adamw(network, training)
     shape = (training.micro_batch, training.sequence_length + 1)
+    torch.manual_seed(1)
     tokens = torch.randint(0, vocab_size, shape, device=device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     meter = EnergyMeter.open()
-    seconds, loss = [], 0.0
+    seconds, losses = [], []
     for step in range(warmup + steps):
         if step == warmup and meter:
             meter.take(now=True)
@@ -134,7 +143,7 @@ def measure(
         wait()
         if step >= warmup:
             seconds.append(time.perf_counter() - begin)
-        loss = value.item()
+        losses.append(value.item())
     joules = meter.take(now=True) if meter else None
     median = statistics.median(seconds)
     speed = training.micro_batch * training.sequence_length / median
@@ -161,15 +170,17 @@ def measure(
         "memory_gb": round(peak / 1e9, 2),
         **gauge.rates(speed),
         "joules_per_token": round(joules / tokens_timed, 6) if joules is not None else None,
-        "loss": round(loss, 4),
+        "first_loss": round(losses[0], 4),
+        "loss": round(losses[-1], 4),
     }
 
 
-def sweep(kind: str, model: Model, vocab_size: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
-    """Micro-batches from 1 on, doubled until the memory or ``--largest`` ends it."""
+def sweep(kind: str, model: Model, vocab_size: int, asked: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    """Micro-batches from 1 on, doubled until the memory, ``--largest`` or a failure ends it; the last is said by the text."""
     import torch
 
     rows: list[dict[str, Any]] = []
+    failed = ""
     micro_batch = 1
     while micro_batch <= asked.largest:
         training = settings(asked.sequence, micro_batch, asked.compile)
@@ -177,6 +188,10 @@ def sweep(kind: str, model: Model, vocab_size: int, asked: argparse.Namespace) -
             rows.append(measure(kind, model, vocab_size, training, asked.device, asked.steps, asked.warmup))
         except torch.OutOfMemoryError:
             print(f"  {kind}, micro-batch {micro_batch}: the memory is full", file=sys.stderr)
+            break
+        except Exception as error:  # one that fails must not cost what the others measure
+            traceback.print_exc()
+            failed = f"micro-batch {micro_batch}: {type(error).__name__}: {str(error)[:300]}"
             break
         finally:
             gc.collect()
@@ -190,11 +205,11 @@ def sweep(kind: str, model: Model, vocab_size: int, asked: argparse.Namespace) -
             file=sys.stderr,
         )
         micro_batch *= 2
-    return rows
+    return rows, failed
 
 
-def bench(asked: argparse.Namespace) -> dict[str, Any]:
-    """Measure all sizes; returns what the JSON holds."""
+def bench(asked: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Measure all sizes; returns what the JSON holds, and gives it to ``keep`` after each size."""
     import torch
 
     found: dict[str, Any] = {
@@ -207,25 +222,39 @@ def bench(asked: argparse.Namespace) -> dict[str, Any]:
     with single_rank(asked.device):
         for name in asked.size or MEASURED:
             model, vocab_size = SIZES[name]
-            parameters = model.parameters(vocab_size)
-            print(f"{name}: {parameters / 1e6:,.0f} M parameters", file=sys.stderr)
-            rows = {kind: sweep(kind, model, vocab_size, asked) for kind in ("tokka", "eager")}
-            best = {kind: max(of, key=lambda row: row["tokens_per_second"], default=None) for kind, of in rows.items()}
-            entry: dict[str, Any] = {"parameters": parameters, "vocabulary": vocab_size, **rows, "best": best}
-            if best["tokka"] and best["eager"]:
-                ratio = best["tokka"]["tokens_per_second"] / best["eager"]["tokens_per_second"]
-                entry["times_eager"] = round(ratio, 3)
-            if best["tokka"]:
-                mfu = best["tokka"]["mfu"]
-                entry["targets"] = {
-                    "mfu": {"target": TARGET_MFU, "reached": None if mfu is None else mfu >= TARGET_MFU},
-                    "times_eager": {
-                        "target": TARGET_RATIO,
-                        "reached": entry["times_eager"] >= TARGET_RATIO if "times_eager" in entry else None,
-                    },
-                }
-            found["sizes"][name] = entry
+            print(f"{name}: {model.parameters(vocab_size) / 1e6:,.0f} M parameters", file=sys.stderr)
+            swept = {kind: sweep(kind, model, vocab_size, asked) for kind in ("tokka", "eager")}
+            found["sizes"][name] = entry(model, vocab_size, swept)
+            keep(found)
     return found
+
+
+def entry(model: Model, vocab_size: int, swept: dict[str, tuple[list[dict[str, Any]], str]]) -> dict[str, Any]:
+    """What the JSON holds of a size: the rows of each kind, the best ones, and how they compare."""
+    rows = {kind: of for kind, (of, _) in swept.items()}
+    best = {kind: max(of, key=lambda row: row["tokens_per_second"], default=None) for kind, of in rows.items()}
+    tokka, eager = best["tokka"], best["eager"]
+    size: dict[str, Any] = {
+        "parameters": model.parameters(vocab_size),
+        "vocabulary": vocab_size,
+        **rows,
+        "best": best,
+        "failed": {kind: failed for kind, (_, failed) in swept.items() if failed},
+    }
+    if tokka and eager:
+        size["times_eager"] = round(tokka["tokens_per_second"] / eager["tokens_per_second"], 3)
+        firsts = [(a["first_loss"], b["first_loss"]) for a, b in zip(rows["tokka"], rows["eager"], strict=False)]
+        size["losses_agree"] = all(math.isclose(a, b, rel_tol=LOSS_TOLERANCE) for a, b in firsts)
+    size["targets"] = {
+        "mfu": target(TARGET_MFU, tokka["mfu"] if tokka else None),
+        "times_eager": target(TARGET_RATIO, size.get("times_eager")),
+    }
+    return size
+
+
+def target(wanted: float, found: float | None) -> dict[str, Any]:
+    """A target, and whether it is reached; None where it could not be measured."""
+    return {"target": wanted, "reached": None if found is None else found >= wanted}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -248,12 +277,22 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(
             "There is no GPU that torch can use; --device cpu --size tiny --no-compile tries the script without one."
         )
-    text = json.dumps(bench(asked), indent=2) + "\n"
-    if asked.output:
-        asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.write_text(text, "utf-8")
-    else:
-        print(text, end="")
+
+    def keep(found: dict[str, Any]) -> None:
+        if asked.output:
+            asked.output.parent.mkdir(parents=True, exist_ok=True)
+            asked.output.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
+    found = bench(asked, keep)
+    if not asked.output:
+        print(json.dumps(found, indent=2))
+    wrong = [
+        f"{name}: {text}"
+        for name, size in found["sizes"].items()
+        for text in (*size["failed"].values(), *([] if size.get("losses_agree", True) else ["the losses differ"]))
+    ]
+    if wrong:
+        raise SystemExit("\n".join(wrong))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def test_what_training_cost_stands_in_the_manifest(finished):
     (run,) = Lake.open(str(finished.place.lake)).manifests("pretraining_run", "small")
     cost = run.cost
     assert cost["energy_kwh"] == pytest.approx(cost["rank_hours"] * 0.065, rel=1e-3)
+    assert cost["gpu_hours"] in (0.0, cost["rank_hours"]), "of a machine without a GPU, or with one"
     assert cost["co2_kg"] == pytest.approx(cost["energy_kwh"] * 0.05, rel=1e-3)
     assert 0 < cost["tflops"] < cost["tflops_recomputed"]
     assert "mfu" not in cost

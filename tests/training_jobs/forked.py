@@ -21,8 +21,12 @@ _FORKS.set_forkserver_preload(["training_jobs.trainer", "training_jobs.pretrain"
 
 
 def _rank(environment: dict[str, str], spec: str, log: str) -> None:
-    """One rank, in a process of its own: what ``python -m training_jobs.pretrain spec`` does."""
+    """One rank, in a process of its own: what ``python -m training_jobs.pretrain spec`` does.
+
+    SIGUSR1 makes its main thread hang between two steps of Python, while its other threads live.
+    """
     os.environ.update(environment)
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(600))
     with Path(log).open("ab") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)

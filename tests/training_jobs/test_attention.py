@@ -130,6 +130,14 @@ def test_flex_attention_has_the_same_bias() -> None:
     torch.testing.assert_close(got.double(), plain(*given, slopes), rtol=0, atol=1e-5)
 
 
+def test_flex_attention_as_it_is_compiled_has_the_same_bias() -> None:
+    """Without gradients torch compiles it for CPUs too, from the same score function as for GPUs."""
+    given = [each.detach() for each in inputs(2, 6, 300, 64)]
+    slopes = alibi_slopes(6, CPU)
+    got = causal_attention(*given, Alibi(slopes, None, attention._causal_blocks(300, CPU)))
+    torch.testing.assert_close(got.double(), plain(*given, slopes), rtol=0, atol=2e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
 @pytest.mark.parametrize("size", [64, 86, 128])

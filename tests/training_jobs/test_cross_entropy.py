@@ -24,6 +24,23 @@ def test_loss_and_gradients_in_chunks(rows: int) -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+def test_in_bf16_the_weights_gradient_is_summed_in_float32() -> None:
+    """In many chunks: rounding each sum to eight bits would lose what the later ones add."""
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.randn(400, 32, generator=generator).bfloat16().requires_grad_()
+    weight = (torch.randn(60, 32, generator=generator) / 4).bfloat16().requires_grad_()
+    labels = torch.randint(0, 60, (400,), generator=generator)
+    chunked = ChunkedCrossEntropy.apply(hidden, weight, labels, 4)
+    exact = [value.detach().float().requires_grad_() for value in (hidden, weight)]
+    whole = functional.cross_entropy(exact[0] @ exact[1].T, labels)
+    torch.testing.assert_close(chunked, whole, rtol=5e-3, atol=0)
+    for ours, theirs in zip(
+        torch.autograd.grad(chunked, [hidden, weight]), torch.autograd.grad(whole, exact), strict=True
+    ):
+        assert ours.dtype == torch.bfloat16
+        torch.testing.assert_close(ours.float(), theirs, rtol=0, atol=0.02 * theirs.abs().max().item())
+
+
 def test_the_logits_of_a_large_vocabulary_are_never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", 1 << 20)
     vocabulary, batch, length = 20_000, 2, 256

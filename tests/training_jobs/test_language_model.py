@@ -1,12 +1,15 @@
 """Building language models: parameter counts, the same start everywhere, and blocks that can be wrapped."""
 
+import functools
+
 import pytest
 import torch
-from torch.utils.checkpoint import checkpoint
+from torch._dynamo.testing import CompileCounterWithBackend
 from transformers import AutoModelForCausalLM
 
 from assets.recipe.architecture import PRESETS, Model
 from training_jobs.language_model import build, initial_value
+from training_jobs.sharding import compile_blocks, recompute
 
 from .networks import started
 
@@ -63,18 +66,21 @@ def test_scaled_start_is_smaller_where_the_residual_stream_is_written(model: Mod
 
 
 @pytest.mark.parametrize("model", [BLOOM, LLAMA])
-def test_blocks_can_be_checkpointed_and_compiled(model: Model) -> None:
-    """As the trainer wraps them: the loss and gradients stay the same."""
-    network = started(model, 64)
+@pytest.mark.parametrize("which", ["none", "half", "full"])
+def test_blocks_are_compiled_in_one_piece_also_where_they_are_computed_again(
+    model: Model, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the trainer wraps them: all blocks share one graph, and the loss and gradients stay the same."""
+    network = started(model.model_copy(update={"layers": 4}), 64)
     tokens = torch.randint(0, 64, (2, 40), generator=torch.Generator().manual_seed(0))
     plain = network(tokens, tokens)
     expected = torch.autograd.grad(plain, list(network.parameters()))
-    for index, block in enumerate(network.blocks):
-        whole = block.forward
-        if index % 2:
-            block.forward = lambda *given, whole=whole: checkpoint(whole, *given, use_reentrant=False)
-        else:
-            block.compile(backend="aot_eager", fullgraph=True)
+    torch.compiler.reset()
+    seen = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=seen, fullgraph=True))
+    compile_blocks(network.blocks)
+    recompute(network.blocks, which)
     loss = network(tokens, tokens)
     torch.testing.assert_close(loss, plain)
     torch.testing.assert_close(torch.autograd.grad(loss, list(network.parameters())), expected)
+    assert seen.frame_count == 1 and seen.op_count > 20

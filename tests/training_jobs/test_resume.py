@@ -3,20 +3,24 @@
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch.distributed as dist
 
 from assets.recipe.reliability import Saving
 from assets.recipe.training import Training
 from tests.servers import s3_server
+from training_jobs.states import States
 
 from .conftest import TRAINING, World
 from .forked import finish, start
@@ -206,3 +210,124 @@ def test_states_under_another_uri_are_all_that_the_next_machine_needs(
     for step in TRAINING.checkpoints:
         name = f"output/checkpoints/step-{step:07d}/model.safetensors"
         assert (second / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_run_that_comes_back_to_a_machine_takes_the_logs_of_the_state(
+    world: World, finished: Path, tmp_path: Path
+) -> None:
+    """From one machine to another and back: what the first has logged ends before the state that it goes on from."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    uri = (tmp_path / "lake" / ".states").as_uri()
+    for folder, stop in ((first, 7), (second, 17)):
+        ranks = start(world.job(folder, training=OFTEN, states=uri), folder)
+        ranks.until(lambda folder=folder, stop=stop: steps_logged(folder) >= stop)
+        ranks.kill()
+    assert len(metrics(first)) < 12
+    finish(world.job(first, training=OFTEN, states=uri), first)
+    assert_same(first, finished)
+    assert (first / "output" / "validation.jsonl").read_bytes() == (
+        finished / "output" / "validation.jsonl"
+    ).read_bytes()
+
+
+def test_what_was_made_after_the_state_is_made_again(world: World, finished: Path, tmp_path: Path) -> None:
+    """A checkpoint and a validation that no state goes with may be of another course of the run."""
+    ranks = start(world.job(tmp_path, training=OFTEN), tmp_path)
+    ranks.until(lambda: steps_logged(tmp_path) >= 15)
+    ranks.kill()
+    for state in saved(tmp_path):
+        if int(state.name.removeprefix("step-")) >= 12:
+            shutil.rmtree(state)
+    late = tmp_path / "output" / "checkpoints" / "step-0000012" / "model.safetensors"
+    late.write_bytes(b"of another course")
+    finish(world.job(tmp_path, training=OFTEN), tmp_path)
+    assert_same(tmp_path, finished)
+    for name in ("validation.jsonl", "checkpoints/step-0000012/model.safetensors"):
+        assert (tmp_path / "output" / name).read_bytes() == (finished / "output" / name).read_bytes()
+
+
+def test_a_full_disk_costs_states_and_not_the_run(world: World, finished: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: what is larger than the logs cannot be written."""
+    ranks = start(world.job(tmp_path, training=OFTEN), tmp_path)
+    ranks.until(lambda: steps_logged(tmp_path) >= 3)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    pids = [process.pid or 0 for process in ranks.processes]
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (50_000, usual[1]))
+    ranks.until(lambda: "could not be saved" in ranks.log)
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
+    assert set(ranks.wait()) == {0}, ranks.log
+    assert "File too large" in ranks.log
+    assert_same(tmp_path, finished)
+    assert len(whole(tmp_path)) == 3 and saved(tmp_path) == whole(tmp_path)
+
+
+@pytest.fixture
+def single_rank() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("single_rank")
+def test_any_damage_to_any_file_of_a_state_is_found(stopped: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    older, newest = whole(stopped)[-2:]
+    step = int(newest.name.removeprefix("step-"))
+    files = sorted(path.name for path in newest.iterdir())
+    assert {".metadata", "__0_0.distcp", "__1_0.distcp", "meta.pt", "metrics.jsonl", "state.json"} <= set(files)
+    for name in files:
+        for number, damage in enumerate((flipped, halved, lengthened, emptied, Path.unlink)):
+            folder = tmp_path / f"{name}-{number}"
+            for state in (older, newest):
+                shutil.copytree(state, folder / state.name)
+            damage(folder / newest.name / name)
+            states = States(str(folder), 3, said.append)
+            found = states.find()
+            states.close()
+            assert found.path is not None and found.path.endswith(older.name), (name, damage)
+            assert f"the saved state of step {step} is torn and is passed over" in said.pop()
+            assert not (folder / newest.name).exists()
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def halved(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def lengthened(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.usefixtures("single_rank")
+def test_a_flipped_bit_in_a_states_list_of_files_harms_nobody(stopped: Path, tmp_path: Path) -> None:
+    """Every bit of ``state.json``: the state is passed over, or what it holds is what was written."""
+    said: list[str] = []
+    newest = whole(stopped)[-1]
+    content = (newest / "state.json").read_bytes()
+    shutil.copytree(newest, tmp_path / newest.name)
+    states = States(str(tmp_path), 3, said.append)
+    step = int(newest.name.removeprefix("step-"))
+    harmless = 0
+    for place in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        (tmp_path / newest.name / "state.json").write_bytes(changed)
+        fault = states._fault(step)
+        if fault is None:
+            assert json.loads(changed) == json.loads(content), (place, bytes(changed))
+            harmless += 1
+    states.close()
+    assert harmless < len(content), "white space alone can change unseen"

@@ -82,9 +82,13 @@ def test_hybrid_sharding_over_nodes(
     assert summary(tmp_path)["consumed_digest"] == summary(plain)["consumed_digest"]
 
 
-def test_compiled_blocks_train_equal(world: World, plain: Path, tmp_path: Path) -> None:
-    """On one rank, which compiles once."""
-    training = SHORT.model_copy(update={"compile": True, "data_parallel": 1})
+@pytest.mark.parametrize(("data", "tensor", "again"), [(1, 1, "none"), (1, 2, "half"), (2, 1, "full")])
+def test_compiled_blocks_train_equal(
+    world: World, plain: Path, tmp_path: Path, data: int, tensor: int, again: str
+) -> None:
+    """After the first checkpoint and its validation, which have other shapes."""
+    ways = {"data_parallel": data, "tensor_parallel": tensor, "activation_checkpointing": again}
+    training = SHORT.model_copy(update={"compile": True, "checkpoints": (0, STEPS), **ways})
     finish(world.job(tmp_path, training=training), tmp_path)
     assert losses(tmp_path) == pytest.approx(losses(plain), rel=1e-3)
 

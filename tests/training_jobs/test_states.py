@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training_jobs.states import PlainUnpickler
+from training_jobs.state_files import PlainUnpickler
 
 SLOW = """
 import sys, time, torch, torch.distributed as dist, fsspec

@@ -12,6 +12,7 @@ from assets.recipe.jobs import IndexedFile, IndexJob
 from training_jobs.build_index import build
 from training_jobs.data import open_mixture, open_validation
 from training_jobs.job import JobError
+from training_jobs.validation import rounds
 
 from .conftest import END, HELD, SEQUENCE, VOCABULARY, World, index_job, run_module
 
@@ -84,6 +85,18 @@ def test_a_pass_over_the_validation_documents_repeats_none(world: World) -> None
     for held in open_validation(world.lake.local(world.mixture), Path(world.lake.root)).values():
         (part,) = held.datasets
         assert len(np.unique(part.document_index)) == len(part.document_index) == HELD
+
+
+@pytest.mark.parametrize(("samples", "ranks", "micro"), [(1, 2, 4), (8, 2, 4), (13, 2, 4), (17, 1, 5), (7, 8, 1)])
+def test_each_sample_is_dealt_out_once_in_batches_of_two_sizes(samples: int, ranks: int, micro: int) -> None:
+    dealt = [
+        number
+        for first, size in rounds(samples, ranks, micro)
+        for rank in range(ranks)
+        for number in range(first + rank * size, min(first + (rank + 1) * size, samples))
+    ]
+    assert dealt == list(range(samples))
+    assert {size for _, size in rounds(samples, ranks, micro)} <= {1, micro}
 
 
 def test_a_source_whose_documents_are_too_few_for_a_sample_has_no_set_and_the_summary_says_so(marked: Path) -> None:

@@ -70,6 +70,21 @@ def test_a_rank_that_is_killed_is_named(
     assert_same(tmp_path, finished)
 
 
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_hangs_in_a_run_is_named(world: World, finished: Path, tmp_path: Path, victim: int) -> None:
+    """Its main thread stands still and its watch goes on, so that it gives signs of life."""
+    training = OFTEN.model_copy(update={"watching": Watching(hang_minutes=0.05)})
+    ranks = start(world.job(tmp_path, training=training), tmp_path)
+    ranks.until(lambda: steps_logged(tmp_path) >= 5)
+    ranks.send(signal.SIGUSR1, victim)
+    assert ranks.wait(60) == [LOST_RANK, LOST_RANK], ranks.log
+    assert "error: no rank got any further for" in ranks.log
+    assert f"rank {victim} (process {ranks.processes[victim].pid} on " in ranks.log
+    assert f"rank {1 - victim} (" not in ranks.log
+    finish(world.job(tmp_path, training=OFTEN), tmp_path)
+    assert_same(tmp_path, finished)
+
+
 WATCHED = """
 import sys, time
 from torch.distributed import TCPStore

@@ -24,8 +24,8 @@ def put_inputs(lake):
     return found
 
 
-@pytest.mark.parametrize("place", ["scratch", "lake"])
-def test_states_lie_where_the_recipe_says_and_go_when_the_run_is_done(lake, tmp_path, recipe_value, place):
+@pytest.mark.parametrize(("place", "accelerator"), [("scratch", "cpu"), ("lake", "cuda")])
+def test_states_lie_where_the_recipe_says_and_go_when_the_run_is_done(lake, tmp_path, recipe_value, place, accelerator):
     saving = {"place": place, "every_minutes": 5}
     watching = {"restarts": 2, "preemptions": 9}
     recipe = changed(recipe_value, training__saving=saving, training__watching=watching)
@@ -44,6 +44,7 @@ def test_states_lie_where_the_recipe_says_and_go_when_the_run_is_done(lake, tmp_
         output = Path(job.output)
         (output / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in GOOD["metrics"]))
         (output / "summary.json").write_text(json.dumps(GOOD["summary"] | {"seconds": 1.0}))
+        (output / "environment.json").write_text(json.dumps({"accelerator": accelerator}))
         for step in (0, 4):
             (output / "checkpoints" / step_name(step)).mkdir(parents=True)
             (output / "checkpoints" / step_name(step) / "model.safetensors").write_bytes(b"weights")
@@ -56,6 +57,8 @@ def test_states_lie_where_the_recipe_says_and_go_when_the_run_is_done(lake, tmp_
         (Path(uri),) if place == "lake" else ()
     )
     assert not Path(uri).exists()
+    assert made.cost["rank_hours"] > 0
+    assert made.cost["gpu_hours"] == (made.cost["rank_hours"] if accelerator == "cuda" else 0.0)
     names = {file.path for file in made.files}
     assert "summary.json" in names and not any("state" in name for name in names)
     # Neither is part of what decides the weights.
