@@ -270,7 +270,7 @@ def harness_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("TOKKA_FINBENCH", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr("datasets.config.DOWNLOADED_DATASETS_PATH", str(place / "downloads"))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", False)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     yield folder
     server.shutdown()
     server.server_close()
