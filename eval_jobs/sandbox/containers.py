@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -107,10 +108,16 @@ def _cell(name: str, image: str, machine: str, limits: Limits) -> Iterator["_Cel
             cell.discard()
 
 
-def _scratch(name: str, limits: Limits) -> str:
-    """Options of the scratch folder's file system. Podman takes no number of files; there the warden looks at it."""
-    files = f",nr_inodes={limits.scratch_files}" if name == "docker" else ""
-    return f"size={limits.scratch_bytes}{files},mode=1777,nosuid,nodev"
+def _memory_file_systems(name: str, limits: Limits) -> dict[str, str]:
+    """The scratch folder, with its options.
+
+    Podman takes no number of files, at which the warden looks instead; and it gives a read-only container further folders to
+    write to, which here only root may.
+    """
+    scratch = f"size={limits.scratch_bytes},mode=1777,nosuid,nodev"
+    if name == "docker":
+        return {"/tmp": f"{scratch},nr_inodes={limits.scratch_files}"}
+    return {"/tmp": scratch, **dict.fromkeys(("/var/tmp", "/run"), "size=65536,mode=0755,nosuid,nodev")}
 
 
 @cache
@@ -167,7 +174,7 @@ class _Cell:
             network_mode="none",
             ipc_mode="none",  # no /dev/shm
             read_only=True,
-            tmpfs={"/tmp": _scratch(self.name, self.limits)},
+            tmpfs=_memory_file_systems(self.name, self.limits),
             cap_drop=["ALL"],
             cap_add=["SETUID", "SETGID"],
             security_opt=["no-new-privileges"],
@@ -210,12 +217,18 @@ class _Cell:
         self.container = self.stream = None
         if stream is not None:
             stream.close()
-        if container is not None:
+        end = time.monotonic() + GRACE
+        while container is not None:
             try:
                 container.remove(force=True, v=True)
+                return
             except APIError as error:
-                if error.status_code not in (404, 409):  # it has gone, or is going, by itself
+                if error.status_code in (404, 409):  # it has gone, or is going, by itself
+                    return
+                # Podman fails where the container ends in that very moment.
+                if self.name != "podman" or time.monotonic() > end:
                     raise
+                time.sleep(0.05)
 
 
 class _Stream:
