@@ -149,6 +149,11 @@ PARSED = {
     "tokka eval path/to/huggingface-folder --suite english --suite finbench --limit 50 --output scores":
         "needs data that is not in the repository; tests/orchestration/test_eval.py scores suites of its own",
     "tokka study blessing-of-multilinguality-mini": "takes half an hour; tests/orchestration/test_study.py runs a tiny one",
+    "tokka bench overhead mini --rounds 2 --output docs/benchmarks/overhead.json":
+        "takes minutes; tests/infra/test_bench_overhead.py runs it on little",
+    "S=$TOKKA_SHARED; tokka bench overhead --megabytes 1000 --file $S/fi/msdocs_fi.jsonl.gz "
+    "--file $S/fi/turku_ner_fi.jsonl.gz --output docs/benchmarks/overhead-1gb.json":
+        "takes minutes; tests/infra/test_bench_overhead.py runs it on little",
     "tokka bench tokens --output docs/benchmarks/tokens.json": "takes minutes; tests/infra/test_bench.py runs it on little",
     "TOKKA_HOME=$(mktemp -d) .venv/bin/tokka run mini --json | .venv/bin/python infra/bench/stage_times.py":
         "takes minutes; tests/infra/test_bench.py makes the table",
@@ -172,6 +177,7 @@ TARGETS = {
 _COMPOSE = "tests/infra/test_compose.py"
 OTHERS = {
     "export TOKKA_MY_DATA=$PWD": "tests/test_docs.py",
+    "python -m infra.bench.overhead_ui 10000 docs/benchmarks/overhead-ui.json": "tests/infra/test_bench_overhead.py",
     "infra/docker/build.sh orchestrator tokka": "tests/infra/test_images.py",
     "sudo infra/stack/prepare.sh /srv/tokka": _COMPOSE,
     "cp infra/.env.example infra/.env": "tests/test_docs.py",

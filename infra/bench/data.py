@@ -32,7 +32,7 @@ def bench(
     folder = Path(tempfile.mkdtemp(prefix="tokka-bench-", dir=work))
     cores = os.cpu_count() or 1
     try:
-        size = _prepare(folder, files, megabytes, language, cores)
+        size = prepare(folder, files, megabytes, language, cores)
         say(f"corpus: {size / 1e6:.1f} MB of text from {len(files)} files, {cores} cores")
         result: dict[str, Any] = {"machine": machine(), "megabytes": round(size / 1e6, 3), "language": language}
         result["tokka"] = {}
@@ -48,7 +48,8 @@ def bench(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare(folder: Path, files: list[Path], megabytes: int, language: str, cores: int) -> int:
+def prepare(folder: Path, files: list[Path], megabytes: int, language: str, cores: int) -> int:
+    """Write the corpus of ``megabytes``, the benchmark and the language for ``tokka_stages``; return the bytes of text."""
     base = documents(files)
     (folder / "language").write_text(language)
     (folder / "heldout.jsonl").write_text(

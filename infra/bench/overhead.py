@@ -5,6 +5,7 @@ the gates and the manifests with their hashes are timed apart (``infra.bench.ove
 beside them and the work.
 """
 
+import json
 import os
 import shutil
 import statistics
@@ -14,13 +15,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from assets.cleaning.profiles import profile_of
 from assets.lake import Lake
 from assets.lake.fingerprint import file_digest
+from infra.bench import tokka_stages
+from infra.bench.data import prepare
 from infra.bench.measure import BenchError, Measured, machine, measure
 
 PARTS = ("work", "gates", "manifests")
 TARGET = 0.10
 """Share of a recipe's wall time that all but the work may take."""
+GATES_TARGET = 0.02
+"""Share of the data plane's wall time on 1 GB of text that the gates may take."""
+LOOSE = {"language_share": 0, "encoding_damage": 1, "removed": 1, "duplicates": 1, "contaminated": 1}
+"""Varied text may repeat and lose what it likes; the gates do the same work as with other bounds."""
+LARGE_SAMPLE = 50_000_000
+"""Bytes that the tokenizer is trained on, at most."""
+LARGE, LARGE_TO = "bench", "tokenized_shards"
 
 
 def bench(
@@ -31,37 +42,64 @@ def bench(
     Raises BenchError where one of them fails, or where they do not make the same files.
     """
     folder = Path(tempfile.mkdtemp(prefix="tokka-bench-overhead-", dir=work))
+    try:
+        return _bench(folder, recipe, to, rounds, say)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bench_large(
+    files: list[Path], megabytes: int, language: str, rounds: int, say: Callable[[str], None], work: Path | None = None
+) -> dict[str, Any]:
+    """The same with a corpus of ``megabytes`` of text, made by varying ``files`` (JSON Lines in ``language``)."""
+    folder = Path(tempfile.mkdtemp(prefix="tokka-bench-overhead-", dir=work))
+    try:
+        size = prepare(folder, files, megabytes, language, os.cpu_count() or 1)
+        say(f"corpus: {size / 1e6:.1f} MB of text from {len(files)} files")
+        value = tokka_stages.recipe(folder)
+        sample = min(size // 4, LARGE_SAMPLE)
+        vocabulary = min(8_192, max(400, size // 10_000))  # a small sample has no more merges
+        value["tokenizer"] |= {"vocab_size": vocabulary, "sample_bytes": sample, "max_fertility": {language: 100}}
+        tests = profile_of(tokka_stages.catalog(folder).sources[tokka_stages.SOURCE], LARGE).tests
+        bounds = LOOSE | {"removed_by_reason": dict.fromkeys((test.name for test in tests), 1)}
+        value["sources"][tokka_stages.SOURCE] |= {"license": "CC0-1.0", "bounds": bounds}
+        (folder / "recipes").mkdir()
+        (folder / "recipes" / f"{LARGE}.yaml").write_text(json.dumps(value), "utf-8")
+        found = _bench(folder, LARGE, LARGE_TO, rounds, say)
+        return found | {"megabytes": round(size / 1e6, 3), "gates_target": GATES_TARGET}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bench(folder: Path, recipe: str, to: str | None, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     home, arguments = folder / "home", [*([to] if to else [])]
     tokka = [sys.executable, "-m", "infra.bench.overhead_run", recipe, *arguments]
     found: list[dict[str, float]] = []
-    try:
-        # The script is told the names of the versions, so the first run is Tokka's; from the second round on they take turns.
-        for number in range(rounds):
-            here = folder / f"home-{number}" if number else home
-            plain = [
-                sys.executable,
-                "-m",
-                "infra.bench.overhead_plain",
-                recipe,
-                f"{home}/lake",
-                str(folder / "plain"),
-                *arguments,
-            ]
-            order = [("tokka", here, tokka), ("plain", folder / "plain", plain)]
-            runs: dict[str, Measured] = {}
-            for name, place, command in order if number % 2 == 0 else reversed(order):
-                runs[name] = measure([*_environment(place), *command])
-                say(f"{name}: {runs[name].seconds:.1f} s, {runs[name].cpu_seconds:.1f} s of processor time")
-            if not all(run.reported for run in runs.values()):
-                raise BenchError(f"a run of {recipe} reported no times.")
-            files = _same_files(Lake.open(f"{home}/lake"), folder / "plain" / "lake")
-            _same_versions(Lake.open(f"{home}/lake"), Lake.open(f"{here}/lake"))
-            found.append(_figures(runs["tokka"], runs["plain"]))
-            say(", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found[-1].items()))
-            for done in (folder / "plain", *([here] if number else [])):
-                shutil.rmtree(done, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    # The script is told the names of the versions, so the first run is Tokka's; from the second round on they take turns.
+    for number in range(rounds):
+        here = folder / f"home-{number}" if number else home
+        plain = [
+            sys.executable,
+            "-m",
+            "infra.bench.overhead_plain",
+            recipe,
+            f"{home}/lake",
+            str(folder / "plain"),
+            *arguments,
+        ]
+        order = [("tokka", here, tokka), ("plain", folder / "plain", plain)]
+        runs: dict[str, Measured] = {}
+        for name, place, command in order if number % 2 == 0 else reversed(order):
+            runs[name] = measure([*_environment(place, folder / "recipes"), *command])
+            say(f"{name}: {runs[name].seconds:.1f} s, {runs[name].cpu_seconds:.1f} s of processor time")
+        if not all(run.reported for run in runs.values()):
+            raise BenchError(f"a run of {recipe} reported no times.")
+        files = _same_files(Lake.open(f"{home}/lake"), folder / "plain" / "lake")
+        _same_versions(Lake.open(f"{home}/lake"), Lake.open(f"{here}/lake"))
+        found.append(_figures(runs["tokka"], runs["plain"]))
+        say(", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found[-1].items()))
+        for done in (folder / "plain", *([here] if number else [])):
+            shutil.rmtree(done, ignore_errors=True)
     middle = {name: round(statistics.median(one[name] for one in found), 4) for name in found[0]}
     same = {"same_files": files, "partitions": runs["plain"].reported["partitions"]}
     return {
@@ -75,9 +113,10 @@ def bench(
     }
 
 
-def _environment(home: Path) -> list[str]:
-    """A home and a lake of its own, whatever the environment says."""
-    return ["env", "-u", "DAGSTER_HOME", "-u", "TOKKA_LAKE", f"TOKKA_HOME={home}", f"PATH={os.environ['PATH']}"]
+def _environment(home: Path, recipes: Path) -> list[str]:
+    """A home and a lake of its own, whatever the environment says, and the recipes that are made for this, if any."""
+    own = [f"TOKKA_RECIPES={recipes}"] if recipes.exists() else []
+    return ["env", "-u", "DAGSTER_HOME", "-u", "TOKKA_LAKE", f"TOKKA_HOME={home}", f"PATH={os.environ['PATH']}", *own]
 
 
 def _same_files(lake: Lake, plain: Path) -> int:
@@ -118,4 +157,5 @@ def _figures(tokka: Measured, plain: Measured) -> dict[str, float]:
     }
     figures["overhead_inside"] = 1 - wall["work"] / tokka.seconds
     figures |= {f"{part}_seconds": value for part, value in wall.items()}
-    return figures | {f"{part}_share": value / tokka.seconds for part, value in wall.items()}
+    figures |= {f"{part}_share": value / tokka.seconds for part, value in wall.items()}
+    return figures | {f"{name} seconds": value for name, value in tokka.reported["stages"].items()}

@@ -7,7 +7,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from assets.graph import BY_ASSET
 from assets.lake import Lake, Manifest
@@ -20,21 +20,22 @@ POOL = "bench"
 KEYS = {"duplicates": POOL}
 
 
-def catalog(folder: Path) -> Catalog:
-    """A recipe of one source, cleaned as web text; the rest of it is not made."""
-    value = {
+def recipe(folder: Path) -> dict[str, Any]:
+    """A recipe of one source, cleaned as web text."""
+    language = (folder / "language").read_text().strip()
+    return {
         "name": "bench",
         "description": "The benchmark's corpus.",
         "sources": {
             SOURCE: {
                 "format": "jsonl",
                 "files": str(folder / "corpus" / "*.jsonl"),
-                "language": (folder / "language").read_text().strip(),
+                "language": language,
                 "cleaning": "web",
                 "pool": POOL,
             }
         },
-        "tokenizer": {"name": "bench", "vocab_size": 300, "sources": {"fi": [SOURCE]}, "sample_bytes": 1000},
+        "tokenizer": {"name": "bench", "vocab_size": 300, "sources": {language: [SOURCE]}, "sample_bytes": 1000},
         "pair_template": {"instructions": {"fi": "Käännä suomeksi: "}},
         "mixture": {"sources": {SOURCE: {"epochs": 1}}},
         "model": {"architecture": "bloom", "layers": 1, "hidden": 8, "heads": 1},
@@ -43,10 +44,14 @@ def catalog(folder: Path) -> Catalog:
             **{"lr": 0.001, "min_lr": 0.0001, "warmup_steps": 1, "checkpoints": [2]},
         },
         "tasks": {
-            "heldout": {"kind": "bits_per_character", "files": str(folder / "heldout.jsonl"), "language": "fi"},
+            "heldout": {"kind": "bits_per_character", "files": str(folder / "heldout.jsonl"), "language": language},
         },
     }
-    return Catalog.of([Recipe.model_validate(value)])
+
+
+def catalog(folder: Path) -> Catalog:
+    """The recipe alone; what is beyond the data plane is not made."""
+    return Catalog.of([Recipe.model_validate(recipe(folder))])
 
 
 def newest(lake: Lake, asset: str, key: str) -> Manifest:

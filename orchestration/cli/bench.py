@@ -133,17 +133,28 @@ def eval_command(
 
 
 def overhead_command(
-    recipe: str, to: str | None, rounds: int, output: str | None, work: str | None, as_json: bool
+    recipe: str,
+    to: str | None,
+    megabytes: int | None,
+    files: Sequence[str],
+    rounds: int,
+    output: str | None,
+    work: str | None,
+    as_json: bool,
 ) -> None:
-    """Measure a recipe's run beside the same work as a plain script; write JSON."""
+    """Measure a recipe's run, or that of a large corpus, beside the same work as a plain script; write JSON."""
     from assets.graph import BY_ASSET
-    from infra.bench.overhead import TARGET, bench
+    from infra.bench.overhead import GATES_TARGET, TARGET, bench, bench_large
     from orchestration.cli.context import open_recipe
 
-    open_recipe(recipe)
     if to is not None and to not in BY_ASSET:
         fail(f"there is no asset {to!r}; the assets are: {', '.join(BY_ASSET)}.")
-    result = _measure(lambda: bench(recipe, to, rounds, err.print, _folder(work)), output)
+    if megabytes is None:
+        open_recipe(recipe)
+        result = _measure(lambda: bench(recipe, to, rounds, err.print, _folder(work)), output)
+    else:
+        paths = _corpus(files, CORPORA["fi"])
+        result = _measure(lambda: bench_large(paths, megabytes, "fi", rounds, err.print, _folder(work)), output)
     if as_json:
         print_json(result)
         return
@@ -154,6 +165,7 @@ def overhead_command(
         f"tokka run takes {middle['tokka_seconds']:.1f} s, the plain script {middle['plain_seconds']:.1f} s for the same "
         f"{result['same_files']} files: an overhead of {middle['overhead']:.1%} ({middle['overhead_cpu']:.1%} of the processor "
         f"time, {middle['overhead_inside']:.1%} as timed within the run); the target is {TARGET:.0%}"
+        + (f", of the gates {GATES_TARGET:.0%} at 1 GB" if megabytes else "")
     )
 
 

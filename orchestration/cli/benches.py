@@ -66,6 +66,12 @@ def bench_train(
 def bench_overhead(
     recipe: Annotated[str, typer.Argument(help="The recipe, by name.")] = "mini",
     to: Annotated[str | None, typer.Option(help="Stop when this asset is made.")] = None,
+    megabytes: Annotated[
+        int | None, typer.Option(min=1, help="In the place of the recipe: a corpus of so much text, up to its shards.")
+    ] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--file", help="What that corpus is made of: Finnish JSON Lines. [demo corpora]")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of both sides, in turns; the median counts.")] = 1,
     output: Annotated[str | None, typer.Option(help="Write the figures to this JSON file.")] = None,
     work: Annotated[str | None, typer.Option(help="Folder for the homes, removed afterwards. [temporary]")] = None,
@@ -75,7 +81,7 @@ def bench_overhead(
     Dagster add."""
     from orchestration.cli.bench import overhead_command
 
-    overhead_command(recipe, to, rounds, output, work, as_json)
+    overhead_command(recipe, to, megabytes, files or [], rounds, output, work, as_json)
 
 
 @bench.command("eval")
