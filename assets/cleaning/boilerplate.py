@@ -31,11 +31,14 @@ _SIGN = 150
 # Sums of the weights of a run of furniture lines that goes as a whole: at an end of the document, and in its middle.
 _END_RUN = 4
 _INNER_RUN = 6
-# Words and characters of what may be a label; lines of furniture beside it, at the start (where a title may be one) and end.
+# Words and characters of what may be a label.
 _LABEL_WORDS = 4
 _LABEL = 40
+# Lines of furniture on both sides of a label within a run at the start (where a title may look like one) and at the end of the
+# document, and before one that is the last line.
 _BESIDE_AT_START = 3
 _BESIDE_AT_END = 2
+_BEFORE_LAST = 3
 # Parts of a line that signs part, from which on it is a menu, and the share of them that is furniture.
 _PARTS = 3
 _OF_PARTS = 0.75
@@ -102,7 +105,7 @@ def _with_labels(runs: list[_Run], lines: list[str]) -> list[_Run]:
     backwards = _labels_within(runs, lines, _BESIDE_AT_START)[::-1]
     ends = backwards[:1] if not backwards[0][0] and _is_label(backwards[0][1], lines) else []
     backwards = _labels_within(backwards[len(ends) :], lines, _BESIDE_AT_END)
-    if ends and backwards and backwards[0][0] and len(backwards[0][1]) >= _BESIDE_AT_START:
+    if ends and backwards and backwards[0][0] and len(backwards[0][1]) >= _BEFORE_LAST:
         ends, backwards[0] = [], (True, ends[0][1] + backwards[0][1])
     backwards = ends + backwards
     return [(is_furniture, sorted(places)) for is_furniture, places in reversed(backwards)]
