@@ -15,6 +15,7 @@ from orchestration.automation.new_files import build_new_files
 from orchestration.automation.promoting import build_promotion
 from orchestration.automation.retraining import PRIORITY
 from orchestration.profile import Profile, ProfileError
+from orchestration.run_workers import build_retries
 
 # Conditions of one's own are evaluated by the code server, which is beta in 1.13; the daemon's test covers it.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -41,7 +42,7 @@ def how_assets_run(catalog: Catalog, profile: Profile) -> dict[str, dict[str, An
 
 
 def sensors(catalog: Catalog, profile: Profile) -> Iterator[dg.SensorDefinition]:
-    """All sensors. They stand still unless the profile names them."""
+    """All sensors. Those that begin something stand still unless the profile names them."""
     settings = profile.operations
 
     def status(name: str) -> dg.DefaultSensorStatus:
@@ -70,3 +71,4 @@ def sensors(catalog: Catalog, profile: Profile) -> Iterator[dg.SensorDefinition]
         )
     yield build_promotion(catalog, profile, status("promote_by_policy"))
     yield build_alerts(catalog, profile, status("alerts"))
+    yield build_retries()

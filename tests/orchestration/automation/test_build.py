@@ -12,15 +12,18 @@ from orchestration.profile import ProfileError
 from tests.orchestration.automation.place import Place
 
 SENSORS = {"new_files", "follow_data", "follow_checkpoints", "promote_by_policy", "alerts"}
+RETRIES = "retry_lost_runs"
+"""It begins nothing, and always works."""
 
 
 def test_everything_stands_still_unless_the_profile_says_otherwise(place: Place) -> None:
     stopped = {s.name: s.default_status for s in place.definitions.sensors or []}
+    assert stopped.pop(RETRIES) == dg.DefaultSensorStatus.RUNNING
     assert stopped == dict.fromkeys(SENSORS, dg.DefaultSensorStatus.STOPPED)
     place.operations = {"running": ["new_files", "alerts"]}
     del place.definitions
     running = {s.name for s in place.definitions.sensors or [] if s.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert running == {"new_files", "alerts"}
+    assert running == {"new_files", "alerts", RETRIES}
 
 
 def test_work_on_gpus_takes_a_place_in_their_pool(place: Place) -> None:
