@@ -40,3 +40,15 @@ def launch(page: "Page", partition: str) -> None:
     for event in ("pointerdown", "mousedown", "mouseup", "click"):
         page.get_by_text("Partition selection").dispatch_event(event)
     page.get_by_role("button", name="Launch 1 run").click()
+
+
+def launch_recipe(page: "Page", recipe: str) -> None:
+    """From the list of jobs to the page of a run that makes a whole recipe."""
+    page.get_by_text("run_recipe", exact=True).first.click()
+    page.get_by_text("Launchpad").first.click()
+    chosen = page.get_by_placeholder("Partition")
+    chosen.click()
+    chosen.fill(recipe)
+    page.get_by_text(recipe, exact=True).first.click()
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url("**/runs/*")

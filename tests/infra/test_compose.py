@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose import OURS, Stack, running_stack
-from tests.pages import chromium, launch
+from tests.pages import chromium, launch, launch_recipe
 from tests.workplace import small_workplace
 
 pytestmark = pytest.mark.docker
@@ -251,10 +251,8 @@ def test_a_gate_that_fails_shows_why_and_stops_what_follows(stack, page):
 
 
 @pytest.fixture(scope="module")
-def scored(stack, finished):
-    """The name of a recipe with scores in the stack: of the small one, which was run before, a back-up is put into the stack's
-    lake as docs/operations.md says, and the recipe is run, which finds it there.
-    """
+def restored(stack, finished):
+    """The name of a recipe that was run elsewhere: a back-up is put into the stack's lake as docs/operations.md says."""
     home = stack.folder / "home"
     shutil.copytree(finished.place.lake, home / "lake", ignore=shutil.ignore_patterns(".staging"))
     for path in (home / "lake", *(home / "lake").rglob("*")):
@@ -265,14 +263,17 @@ def scored(stack, finished):
     )
     done = stack.compose("exec", "-T", "code", "python3", "-c", put)
     assert done.returncode == 0, done.stderr[-3000:]
-    done = stack.tokka("run", "small")
-    assert done.returncode == 0, done.stderr[-3000:]
     return "small"
 
 
 @pytest.mark.browser
-def test_scores_and_the_way_to_them_are_read_in_the_ui(scored, page):
-    page.goto(f"/assets/scoreboard?view=partitions&partition={scored}")
+def test_a_whole_recipe_is_made_by_a_click_and_its_scores_and_the_way_to_them_are_read(restored, page):
+    page.goto("/jobs")
+    launch_recipe(page, restored)
+    page.get_by_text("partitions to make, in the lake s3://").first.wait_for()
+    page.get_by_text(f"model_card {restored}: reused").first.wait_for()
+    page.get_by_text("RUN_SUCCESS").first.wait_for()
+    page.goto(f"/assets/scoreboard?view=partitions&partition={restored}")
     page.get_by_text("Hide navigation").click()
     page.get_by_text("heldout_fi").first.wait_for()
     screenshot(page, "scoreboard")

@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from tests.pages import chromium, launch
+from tests.pages import chromium, launch, launch_recipe
 from tests.servers import free_ports
 from tests.workplace import Workplace
 
@@ -109,14 +109,7 @@ def test_a_partition_is_materialized_and_judged_from_the_ui(ui, page, place, mon
 def test_a_whole_recipe_is_made_by_a_click_and_watched(ui, page, place):
     """The page stays open: what it shows comes while the run works."""
     page.goto(f"{ui}/jobs")
-    page.get_by_text("run_recipe").first.click()
-    page.get_by_text("Launchpad").first.click()
-    chosen = page.get_by_placeholder("Partition")
-    chosen.click()
-    chosen.fill("smaller")
-    page.get_by_text("smaller", exact=True).first.click()
-    page.get_by_role("button", name="Launch Run").click()
-    page.wait_for_url("**/runs/*")
+    launch_recipe(page, "smaller")
     page.set_default_timeout(300_000)
     page.get_by_text("partitions to make, in the lake").first.wait_for()
     assert not list(place.lake.glob("model_card/smaller/*/manifest.json"))
