@@ -43,7 +43,7 @@ def test_types_of_every_file_are_there():
         "| `sources` | mapping of language to list of name | **required** |",
         "| `bounds` | [SourceBounds](#sourcebounds) | its defaults |",
         "| `port` | whole number | `20000` | ≥ 1,024, ≤ 59,999 |",
-        "`digits` (at_most 0.1)",
+        "`digits` (at_most 0.2)",
     ],
 )
 def test_a_row_says_what_the_type_says(row):
