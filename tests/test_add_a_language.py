@@ -266,6 +266,7 @@ ALLOWED = {
     "assets/cleaning/personal.py": "personal data by country; steps that a source can leave out",
     "assets/cleaning/phones.py": "personal data by country; steps that a source can leave out",
     "assets/cleaning/left.py": "personal data by country, looked for again by the gate",
+    "orchestration/fetch.py": "where FIN-bench is published",
     "assets/corpora/language.py": "the languages that the declared one is told from",
     "eval_jobs/tasks/continuation.py": "the languages that the declared one is told from",
     "assets/recipe/automation.py": "the name of a task as an example, in messages",
