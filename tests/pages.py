@@ -44,11 +44,17 @@ def launch(page: "Page", partition: str) -> None:
 
 def launch_recipe(page: "Page", recipe: str) -> None:
     """From the list of jobs to the page of a run that makes a whole recipe."""
+    from playwright.sync_api import TimeoutError as NotThereYet
+
     page.get_by_text("run_recipe", exact=True).first.click()
     page.get_by_text("Launchpad").first.click()
-    chosen = page.get_by_placeholder("Partition")
-    chosen.click()
-    chosen.fill(recipe)
-    page.get_by_text(recipe, exact=True).first.click()
+    for _ in range(10):
+        # What is typed before the page knows the partitions brings no suggestion.
+        page.get_by_placeholder("Partition").fill(recipe)
+        try:
+            page.get_by_text(recipe, exact=True).first.click(timeout=5_000)
+            break
+        except NotThereYet:
+            page.reload()
     page.get_by_role("button", name="Launch Run").click()
     page.wait_for_url("**/runs/*")

@@ -234,14 +234,16 @@ def _run(name: str, command: Command, steps: int, warmup: int) -> Run:
     if process.returncode:
         raise CommandFailedError(f"{name} ended with exit code {process.returncode}:\n{log.read_text('utf-8')[-3000:]}")
     rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
-    begin, end = min(marks), max(step for step in marks if step < steps)
+    # Where steps are shorter than the interval of looking, the processor's time counts from the start of the process.
+    seen = [step for step in marks if step < steps]
+    begin, end = (min(seen), max(seen)) if len(seen) > 1 else (0, max(marks))
     times = [row["seconds"] for row in rows]
     seconds = [after - before for before, after in zip(times[warmup - 1 :], times[warmup:], strict=False)]
     waited = [row["data_seconds"] for row in rows[warmup:] if "data_seconds" in row]
     return Run(
         seconds=seconds,
         losses=[row["loss"] for row in rows],
-        cpu=(marks[end] - marks[begin]) / (end - begin),
+        cpu=(marks[end] - marks.get(begin, 0.0)) / (end - begin),
         data_share=max(w / s for w, s in zip(waited, seconds, strict=True)) if waited else None,
     )
 
