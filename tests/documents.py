@@ -149,7 +149,7 @@ PARSED = {
     "tokka eval path/to/huggingface-folder --suite english --suite finbench --limit 50 --output scores":
         "needs data that is not in the repository; tests/orchestration/test_eval.py scores suites of its own",
     "tokka study blessing-of-multilinguality-mini": "takes half an hour; tests/orchestration/test_study.py runs a tiny one",
-    "tokka bench overhead mini --rounds 2 --output docs/benchmarks/overhead.json":
+    "tokka bench overhead mini --rounds 1 --output docs/benchmarks/overhead.json":
         "takes minutes; tests/infra/test_bench_overhead.py runs it on little",
     "S=$TOKKA_SHARED; tokka bench overhead --megabytes 1000 --file $S/fi/msdocs_fi.jsonl.gz "
     "--file $S/fi/turku_ner_fi.jsonl.gz --output docs/benchmarks/overhead-1gb.json":
