@@ -163,7 +163,7 @@ PARSED = {
     "S=$TOKKA_SHARED; tokka bench tokens --vocabulary 262144 --megabytes 49 --repeat 1 --no-peer "
     "--output docs/benchmarks/tokens-262k.json $(for f in $S/fi/*.gz $S/en/*.gz $S/code/*.gz; do echo --file $f; done)":
         "takes minutes; tests/assets/shards/test_large_vocabulary.py trains one of that size",
-    "S=$TOKKA_SHARED; tokka bench tokens --megabytes 200 --repeat 1 --output docs/benchmarks/tokens.json "
+    "S=$TOKKA_SHARED; tokka bench tokens --megabytes 400 --repeat 1 --output docs/benchmarks/tokens.json "
     "--file $S/fi/msdocs_fi.jsonl.gz --file $S/fi/turku_ner_fi.jsonl.gz --file $S/fi/fiwiki_sample_fi.jsonl.gz "
     "--file $S/en/msdocs_en.jsonl.gz --file $S/en/gutenberg_en.jsonl.gz --file $S/code/python_stdlib.jsonl.gz "
     "--file $S/code/pypi_python.jsonl.gz":
