@@ -1,9 +1,9 @@
 """Fetches evaluation data, with the library datasets, into the files that a suite names: lm-eval's tasks, and FIN-bench."""
 
-import gzip
 import json
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +30,7 @@ def fetch(config: Task) -> Iterator[Path]:
     """
     if isinstance(config, FinBench):
         for path in _missing(config, ".json"):
-            _place(path, _finbench(path.name, config))
+            _place(path, [_finbench(path.name, config)])
             yield path
         return
     if not isinstance(config, Harness) or config.definition is not None:
@@ -101,17 +101,21 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _packed(records: Any) -> bytes:
-    """Records as lines. Without a time in the header the same records are the same bytes."""
-    return gzip.compress(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in records), mtime=0)
+def _packed(records: Any) -> Iterator[bytes]:
+    """Records as lines, gzipped piece by piece. Without a time in the header the same records are the same bytes."""
+    pack = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
+    for each in records:
+        yield pack.compress(json.dumps(each, ensure_ascii=False).encode() + b"\n")
+    yield pack.flush()
 
 
-def _place(path: Path, content: bytes) -> None:
-    """Write a file, which is there as a whole or not at all."""
+def _place(path: Path, content: Iterable[bytes]) -> None:
+    """Write a file piece by piece, which is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as stream:
+            stream.writelines(content)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
