@@ -8,6 +8,7 @@ of this job plans the recipe and carries out the runs that are due, each a run o
 import dagster as dg
 
 from assets.recipe.catalog import Catalog
+from assets.recipe.yaml_files import RecipeError
 from orchestration.execute import ACCEPT_RISK
 from orchestration.plan import Due, Plan
 from orchestration.profile import Profile
@@ -35,19 +36,19 @@ def recipe_job(catalog: Catalog, profile: Profile) -> dg.JobDefinition:
                 "%s: %d of %d partitions to make, in the lake %s", recipe, len(plan.due), total, profile.lake_uri
             )
 
-        outcome = run_recipe(
-            catalog,
-            profile,
-            context.instance,
-            recipe,
-            accept_risk=context.run.tags.get(ACCEPT_RISK),
-            listener=tell,
-            on_plan=tell_plan,
-        )
+        try:
+            outcome = run_recipe(
+                catalog,
+                profile,
+                context.instance,
+                recipe,
+                accept_risk=context.run.tags.get(ACCEPT_RISK),
+                listener=tell,
+                on_plan=tell_plan,
+            )
+        except RecipeError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         failures: list[GateFailure | JobFailure] = [*outcome.gate_failures, *outcome.job_failures]
-        context.add_output_metadata(
-            {"partitions made": len(outcome.done), "partitions that were there": outcome.finished}
-        )
         if failures:
             raise dg.Failure(
                 f"{recipe} stopped: {len(outcome.gate_failures)} gates and {len(outcome.job_failures)} jobs failed. "
@@ -55,6 +56,9 @@ def recipe_job(catalog: Catalog, profile: Profile) -> dg.JobDefinition:
                 {f"{f.asset} {f.partition}": dg.MetadataValue.text(_failed(f)) for f in failures},
                 allow_retries=False,
             )
+        context.add_output_metadata(
+            {"partitions made": len(outcome.done), "partitions that were there": outcome.finished}
+        )
 
     @dg.job(
         name=NAME,
@@ -77,8 +81,7 @@ def _done(event: StepDone) -> str:
 def _failed(failure: GateFailure | JobFailure) -> str:
     if isinstance(failure, JobFailure):
         return f"{failure.asset} {failure.partition} failed: {failure.message}"
-    found = [f"{e.column} = {e.observed}, allowed {e.allowed}: {e.meaning}" for e in failure.receipt.failed]
     return (
-        f"The gate of {failure.asset} {failure.partition} failed: {'; '.join(found) or failure.receipt.error}. "
+        f"The gate of {failure.asset} {failure.partition} failed: {'; '.join(failure.bounds())}. "
         f"Look at {failure.folder}, and at the asset's checks."
     )

@@ -10,6 +10,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from assets.graph import targets
 from assets.lake import InputRef, Receipt
+from assets.lake.receipt import Expectation
 from assets.recipe.catalog import Catalog
 from orchestration.build import build_definitions
 from orchestration.database import DatabaseAwayError, await_database, is_away
@@ -25,6 +26,11 @@ RECIPE = "tokka/recipe"
 """Tag of a run: the recipe that it is carried out for."""
 
 
+def bound_said(failed: Expectation) -> str:
+    """A bound that was not kept: the value, what was observed, what is allowed, and what it means."""
+    return f"{failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}"
+
+
 @dataclass(frozen=True)
 class GateFailure:
     """A gate that failed: whose, what it found, and where to look."""
@@ -33,6 +39,10 @@ class GateFailure:
     partition: str
     receipt: Receipt
     folder: str
+
+    def bounds(self) -> list[str]:
+        """The bounds that were not kept, a sentence each; or why the gate could not judge."""
+        return [bound_said(failed) for failed in self.receipt.failed] or [str(self.receipt.error)]
 
 
 @dataclass(frozen=True)

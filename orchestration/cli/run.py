@@ -15,7 +15,7 @@ from orchestration.cli.scores import print_scores, score_rows
 from orchestration.plan import Due, Plan
 from orchestration.profile import Profile
 from orchestration.progress import clear_line
-from orchestration.run import GateFailure, JobFailure, Outcome, StepDone, run_recipe
+from orchestration.run import GateFailure, JobFailure, Outcome, StepDone, bound_said, run_recipe
 
 
 def run_command(
@@ -103,19 +103,13 @@ def print_event(event: StepDone | GateFailure | JobFailure | Due) -> None:
             if (event.asset, failed.column) in _warned:
                 continue
             _warned.add((event.asset, failed.column))
-            err.print(
-                f"          warning: {failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}",
-                markup=False,
-            )
+            err.print(f"          warning: {bound_said(failed)}", markup=False)
     elif isinstance(event, GateFailure):
         err.print(f"GATE FAILED  {event.asset}, partition {event.partition}", style="bold red", markup=False)
         if event.receipt.error:
             err.print(f"  {event.receipt.error}", markup=False)
         for failed in event.receipt.failed:
-            err.print(
-                f"  {failed.severity}: {failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}",
-                markup=False,
-            )
+            err.print(f"  {failed.severity}: {bound_said(failed)}", markup=False)
         err.print(f"  Look at {event.folder}, and at the asset's checks in the UI (`tokka ui`).", markup=False)
     else:
         err.print(f"FAILED  {event.asset}, partition {event.partition}", style="bold red", markup=False)

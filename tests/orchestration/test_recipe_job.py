@@ -60,3 +60,15 @@ def test_a_gate_that_fails_is_named_with_what_it_found(tmp_path):
     assert "small stopped: 1 gates and 0 jobs failed" in str(data.error_display_string)
     said = data.user_failure_data.metadata["raw_corpus small_fi"].value
     assert "declared_language_share" in said and "allowed >= 0.99" in said
+
+
+def test_corpora_that_are_not_at_hand_are_said_in_a_sentence(tmp_path):
+    place = small_workplace(tmp_path)
+    assert place.tokka("run", "small", "--to", "benchmark").returncode == 0  # makes the instance
+    assert launched(place, "poro-186m").returncode == 1
+    with dg.DagsterInstance.from_config(str(place.folder / "home" / "dagster")) as instance:
+        (job,) = (run for run in instance.get_runs() if run.job_name == NAME)
+        (failure,) = instance.all_logs(job.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    assert "needs the environment variable TOKKA_PORO" in str(
+        failure.get_dagster_event().step_failure_data.error_display_string
+    )
