@@ -12,6 +12,8 @@ from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from assets.lake.machine import cores
+
 if TYPE_CHECKING:
     import daft
     import pyarrow as pa
@@ -115,11 +117,6 @@ def map_parts(
         while coming:
             done, made = coming.popleft()
             yield done, made.result()
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _map_in_threads(

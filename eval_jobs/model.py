@@ -13,7 +13,6 @@ faster than all cores working on one operation, and other work on the machine sl
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tokenizers import Tokenizer
 from transformers import AutoConfig
 
+from assets.lake.machine import cores
 from eval_jobs.generation import Prompt, generate, prompt_key, read_arguments
 from eval_jobs.network import Network
 from eval_jobs.reader import Pair, score_pairs
@@ -235,11 +235,6 @@ class CheckpointLM(TemplateLM):
         # In a thread of their own even where it is one, so that the number of threads stays what it is for others.
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(work, batches))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ends(folder: Path, config: Any) -> list[int]:

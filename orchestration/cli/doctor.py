@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlparse
 
+from assets.lake.machine import cores
 from assets.recipe.load import PROJECT
 from orchestration.cli.context import open_profile
 from orchestration.cli.deployment import Finding, instance_findings, lake_finding, listening_finding, secrets_finding
@@ -53,11 +54,11 @@ def _python() -> Finding:
 
 
 def _cores() -> Finding:
-    cores = len(os.sched_getaffinity(0))
+    usable = cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    found = f"{cores} cores, {memory:.0f} GB of memory"
+    found = f"{usable} cores, {memory:.0f} GB of memory"
     return Finding(
-        "2 cores, 8 GB", cores >= 2 and memory > 7.5, found, "`mini` trains on 2 ranks; with less it takes longer."
+        "2 cores, 8 GB", usable >= 2 and memory > 7.5, found, "`mini` trains on 2 ranks; with less it takes longer."
     )
 
 
