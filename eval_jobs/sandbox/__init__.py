@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
-from assets.lake.machine import cores
 from eval_jobs.sandbox.model import (
     Backend,
     Cell,
@@ -83,7 +82,7 @@ def run_programs(
     Raises SandboxUnavailableError where there is no sandbox (before anything has run), SandboxError where it stops working.
     """
     place = available(backend)
-    count = max(1, min(workers or cores(), len(programs)))
+    count = max(1, min(workers or len(os.sched_getaffinity(0)), len(programs)))
     cells: queue.SimpleQueue[Cell] = queue.SimpleQueue()
 
     def run(program: Program) -> Outcome:
