@@ -21,6 +21,7 @@ from training_jobs.data import (
     validation_datasets,
 )
 from training_jobs.job import JobError, read_spec, run, write_json
+from training_jobs.progress import open_channel
 
 
 @contextmanager
@@ -72,7 +73,11 @@ def build(job: IndexJob) -> None:
 
 def main(arguments: list[str]) -> None:
     """Entry point; ``arguments`` is the path of the specification."""
-    build(read_spec(IndexJob, arguments))
+    job = read_spec(IndexJob, arguments)
+    with open_channel(rank=0) as channel:
+        if channel is not None:
+            channel.say(f"building the index of {job.samples:,} samples over {len(job.files)} files")
+        build(job)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from tests.workplace import SMALL, Workplace, demo_rows, small_workplace, wait_f
 def test_a_killed_run_goes_on_where_it_was_and_finishes(finished):
     assert finished.result.returncode == 0, finished.result.stderr
     assert "tokenizer " in "".join(finished.before_kill)
+    # Every job tells Dagster something: nobody is told that a job is silent.
+    assert "did not receive any messages" not in "".join(finished.before_kill) + finished.result.stderr
     assert " raw_corpus " not in finished.result.stderr
     assert " tokenizer " not in finished.result.stderr
     assert "found the job pretrain-small of an earlier run" in finished.result.stderr
