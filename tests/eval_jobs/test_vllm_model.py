@@ -6,6 +6,7 @@ an evaluation is the real code. It refuses what vLLM refuses: a prompt that leav
 
 import importlib.machinery
 import importlib.metadata
+import importlib.util
 import sys
 import types
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def module(name: str, **content: Any) -> types.ModuleType:
 
 @pytest.fixture(scope="module")
 def through_vllm(world: Any) -> Iterator[VllmLM]:
-    if "lm_eval.models.vllm_causallms" in sys.modules:
+    if importlib.util.find_spec("vllm") is not None:
         pytest.skip("vLLM is installed; this is about machines without it")
     parts = {
         "vllm": {"LLM": StandIn, "SamplingParams": SimpleNamespace, "TokensPrompt": dict},
@@ -100,6 +101,8 @@ def through_vllm(world: Any) -> Iterator[VllmLM]:
     }
     version = importlib.metadata.version
     with pytest.MonkeyPatch.context() as patch:
+        # Whoever imported lm-eval's class before had it without vLLM.
+        patch.delitem(sys.modules, "lm_eval.models.vllm_causallms", raising=False)
         for name, content in parts.items():
             patch.setitem(sys.modules, name, module(name, **content))
         patch.setattr(importlib.metadata, "version", lambda name: "0.8.2" if name == "vllm" else version(name))

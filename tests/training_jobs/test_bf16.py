@@ -13,15 +13,11 @@ from assets.recipe.training import Model
 
 from .conftest import MODEL, TRAINING, World
 from .forked import finish, start
-from .test_resume import assert_same, metrics, steps_logged
-from .test_sharding import LLAMA
+from .test_resume import assert_same, steps_logged
+from .test_sharding import LLAMA, losses
 
 BF16 = TRAINING.model_copy(update={"precision": "bf16", "saving": Saving(every_steps=2)})
 LAST = f"output/checkpoints/step-{TRAINING.steps:07d}"
-
-
-def losses(folder: Path) -> list[float]:
-    return [line["loss"] for line in metrics(folder)]
 
 
 @pytest.fixture(scope="module")
