@@ -80,7 +80,8 @@ def make(work: Work) -> None:
     files, _ = available_files(work.catalog, work.key)
     items, reason = read_task(work.catalog, work.key)
     if reason:
-        work.log.warning("The data of %s is not at hand: %s It is reported as missing.", work.key, reason)
+        # The gate warns of it; here is why.
+        work.log.info("The data of %s is not at hand: %s It is reported as missing.", work.key, reason)
     write_table(work.out, ITEMS, items)
     # The place where it was looked for belongs to this machine, so the version does not hold it.
     what = "some of the data was not at hand" if files else "the data was not at hand"

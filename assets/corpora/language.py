@@ -4,6 +4,7 @@ py3langid 0.4 (Lui & Baldwin 2012, langid.py) carries its model in the package. 
 certainty too, so other gates look for those.
 """
 
+import copy
 import functools
 from collections.abc import Iterable
 from typing import Any
@@ -14,11 +15,12 @@ COMPANY = ("fi", "en", "sv", "et", "de", "fr", "es", "ru", "da", "no", "nl", "it
 
 @functools.cache
 def _identifier(languages: tuple[str, ...]) -> Any:
-    identifier = _model()
+    identifier = copy.copy(_model())  # the tables are shared
     identifier.set_languages(list(languages))
     return identifier
 
 
+@functools.cache
 def _model() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -1,11 +1,16 @@
 """The gate of duplicates: who goes and who stays is consistent, near-duplicates are near, no cluster is too large."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from assets.dedup.text import normalise
 from assets.gates.expectations import at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import evenly, read_parquet, read_parts
+from assets.gates.parts import Part, parts_of, read_part
+from assets.lake import Lake, Manifest
+from assets.lake.documents import evenly, read_parquet
+from assets.lake.machine import cores
 from assets.recipe.catalog import Catalog
 from assets.recipe.data import Dedup
 
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
 
 KINDS = ("exact", "near", "edited")
 SAMPLE = 200
+READERS = 4
+"""Parts in memory at a time, at most."""
 # A small pool may have a cluster of this many documents, whatever its share.
 SMALL_CLUSTER = 50
 ROUNDING = 1e-9
@@ -50,13 +57,16 @@ def profile(version: Profiled) -> list[Row]:
     table = read_parquet(version.lake, manifest, "duplicates.parquet")
     sampled = evenly(table, SAMPLE)
     wanted = pa.array({*sampled["id"].to_pylist(), *sampled["survivor"].to_pylist()}, pa.large_string())
-    found, documents, texts = 0, 0, {}
-    for ref in manifest.inputs:
-        for part in read_parts(version.lake, version.lake.manifest(ref), ["id", "text", "translation"]):
-            documents += part.num_rows
-            found += pc.sum(pc.is_in(table["id"], part["id"])).as_py() or 0
-            for member in part.filter(pc.is_in(part["id"], wanted)).to_pylist():
-                texts[member["id"]] = (member["text"], member["translation"])
+    found = documents = 0
+    texts: dict[str, tuple[str, str | None]] = {}
+    corpora = [version.lake.manifest(ref) for ref in manifest.inputs]
+    parts = [(corpus, part) for corpus in corpora for part in parts_of(version.lake, corpus)]
+    with ThreadPoolExecutor(min(READERS, cores())) as pool:
+        look = partial(_look, version.lake, table["id"], wanted)
+        for rows, here, members in pool.map(look, *zip(*parts, strict=True)):
+            documents += rows
+            found += here
+            texts |= {member["id"]: (member["text"], member["translation"]) for member in members}
     kinds = dict.fromkeys(KINDS, 0) | occurrences(table["kind"])
     by_source = occurrences(table["source"])
     declared = {name.removeprefix("removed_"): n for name, n in counts.items() if name.startswith("removed_")}
@@ -81,6 +91,17 @@ def profile(version: Profiled) -> list[Row]:
         "removed_share": table.num_rows / max(documents, 1),
     }
     return [row]
+
+
+def _look(
+    lake: Lake, removed: "pa.ChunkedArray", wanted: "pa.Array", corpus: Manifest, part: Part
+) -> tuple[int, int, list[Row]]:
+    """The documents of a part: how many there are, how many of them are ``removed``, and those ``wanted``."""
+    import pyarrow.compute as pc
+
+    documents = read_part(lake, corpus, part, ["id", "text", "translation"])
+    here = pc.sum(pc.is_in(removed, documents["id"])).as_py() or 0
+    return documents.num_rows, here, documents.filter(pc.is_in(documents["id"], wanted)).to_pylist()
 
 
 def _alike(member: Row, texts: dict[str, tuple[str, str | None]], dedup: Dedup) -> bool:
@@ -124,7 +145,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.dedup.duplicates_gate", "assets.dedup.text", "assets.words"),
+    code=("assets.dedup.duplicates_gate", "assets.dedup.text", "assets.words", "assets.gates.parts"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,
