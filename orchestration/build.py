@@ -25,10 +25,20 @@ def build_definitions(catalog: Catalog, profile: Profile) -> dg.Definitions:
     return dg.Definitions(
         assets=[*assets, promoted],
         asset_checks=checks,
-        resources={"profile": profile, "lake_inputs": LakeInputs(profile=profile)},
+        resources=_resources(profile),
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         # Stages use all cores themselves and the steps of a run follow each other, so processes per step only cost time.
         executor=dg.in_process_executor,
         sensors=list(sensors(catalog, profile)),
         schedules=list(build_schedules(catalog, profile)),
     )
+
+
+def _resources(profile: Profile) -> dict[str, dg.ResourceDefinition]:
+    """What steps are given. Nothing of it is configured by run: a profile holds for all runs of a place."""
+    return {
+        "profile": dg.ResourceDefinition.hardcoded_resource(profile, f"```\n{profile.model_dump_json(indent=1)}\n```"),
+        "lake_inputs": dg.IOManagerDefinition.hardcoded_io_manager(
+            LakeInputs(profile), "Hands a step the manifests of the versions that it reads."
+        ),
+    }

@@ -53,10 +53,11 @@ def of_one_model(
     return taken
 
 
-class LakeInputs(dg.ConfigurableIOManager):
+class LakeInputs(dg.IOManager):
     """Hands an asset the manifests of the upstream versions; the data itself stays in the lake."""
 
-    profile: Profile
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Nothing to store: the stage has written its version."""

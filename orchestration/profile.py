@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dagster as dg
 from pydantic import Field, ValidationError
 
 from assets.lake import Lake
@@ -82,17 +81,14 @@ def read_profile(name: str) -> ProfileFile:
         raise ProfileError(f"{path}, line {line_of(path, first['loc'])}: {key}: {said}.") from error
 
 
-class Profile(dg.ConfigurableResource):
-    """Lake, launchers and data engine of this deployment, as a Dagster resource.
-
-    ``launcher_settings`` is a Launchers as JSON, ``cost_assumptions`` a CostAssumptions, ``operation_settings`` an Operations.
-    """
+class Profile(Config):
+    """Lake, launchers, data engine and operations of this deployment; what turns time into energy and CO2."""
 
     lake_uri: str
     launcher_name: str
-    launcher_settings: str = "{}"
-    cost_assumptions: str = "{}"
-    operation_settings: str = "{}"
+    launchers: Launchers = Launchers()
+    assumptions: CostAssumptions = CostAssumptions()
+    operations: Operations = Operations()
     data_engine: str
     scratch_folder: str
 
@@ -111,9 +107,9 @@ class Profile(dg.ConfigurableResource):
         return cls(
             lake_uri=lake,
             launcher_name=os.environ.get("TOKKA_LAUNCHER", file.launcher),
-            launcher_settings=file.launchers.model_dump_json(),
-            cost_assumptions=cost.model_dump_json(),
-            operation_settings=file.operations.model_dump_json(),
+            launchers=file.launchers,
+            assumptions=cost,
+            operations=file.operations,
             data_engine=os.environ.get("TOKKA_DATA_ENGINE", file.data_engine),
             scratch_folder=expand(file.scratch) if file.scratch else str(home() / "scratch"),
         )
@@ -121,21 +117,6 @@ class Profile(dg.ConfigurableResource):
     @property
     def lake(self) -> Lake:
         return Lake.open(self.lake_uri)
-
-    @property
-    def launchers(self) -> Launchers:
-        """The settings of each launcher."""
-        return Launchers.model_validate_json(self.launcher_settings)
-
-    @property
-    def assumptions(self) -> CostAssumptions:
-        """What turns the time of a job into energy and CO2."""
-        return CostAssumptions.model_validate_json(self.cost_assumptions)
-
-    @property
-    def operations(self) -> Operations:
-        """How this place is run: sensors, freshness, alerts, retries."""
-        return Operations.model_validate_json(self.operation_settings)
 
     def launcher(self, name: str | None = None) -> "Launcher":
         """The launcher of that name, by default the profile's. Raises ValueError that lists the names there are."""

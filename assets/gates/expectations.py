@@ -36,7 +36,9 @@ def none(column: str, meaning: str, severity: Severity = "critical") -> "Expecta
     import great_expectations.expectations as gxe
 
     meta: dict[str, Any] = {"meaning": meaning, "allowed": "0"}
-    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[0], severity=_severity(severity), meta=meta)
+    return gxe.ExpectColumnDistinctValuesToBeInSet(
+        column=column, value_set=[0], severity=_severity(severity), meta=meta
+    )
 
 
 def empty(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":
@@ -44,7 +46,9 @@ def empty(column: str, meaning: str, severity: Severity = "critical") -> "Expect
     import great_expectations.expectations as gxe
 
     meta: dict[str, Any] = {"meaning": meaning, "allowed": "none"}
-    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[""], severity=_severity(severity), meta=meta)
+    return gxe.ExpectColumnDistinctValuesToBeInSet(
+        column=column, value_set=[""], severity=_severity(severity), meta=meta
+    )
 
 
 def true(column: str, meaning: str, severity: Severity = "critical") -> "Expectation":

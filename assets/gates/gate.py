@@ -146,7 +146,7 @@ def _observed(configured: "ExpectationConfiguration", values: "pd.Series[Any]", 
         case "expect_column_min_to_be_between":
             return _shown(values.min())
         case _:
-            others = [value for value in values if value not in configured.kwargs["value_set"]]
+            others = [value for value in values.unique() if value not in configured.kwargs["value_set"]]
             return ", ".join(_shown(value) for value in others[:5]) or allowed
 
 

@@ -48,7 +48,7 @@ class Place:
         return Profile(
             lake_uri=str(self.folder / "lake"), launcher_name="local", data_engine="native",
             scratch_folder=str(self.folder / "scratch"),
-            operation_settings=Operations.model_validate(self.operations).model_dump_json(),
+            operations=Operations.model_validate(self.operations),
         )  # fmt: skip
 
     @property

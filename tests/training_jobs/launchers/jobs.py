@@ -135,7 +135,7 @@ def until(launcher: Launcher, job: str, state: str, seconds: float = 60) -> JobS
 SUBMIT = (
     "import sys; from assets.recipe.jobs import JobRequest; from assets.recipe.launchers import Launchers; "
     "from orchestration.profile import Profile; "
-    "profile = Profile(lake_uri='', launcher_name=sys.argv[1], launcher_settings=sys.argv[2], data_engine='', "
-    "scratch_folder=''); print(profile.launcher().submit(JobRequest.model_validate_json(sys.argv[3])))"
+    "profile = Profile(lake_uri='', launcher_name=sys.argv[1], launchers=Launchers.model_validate_json(sys.argv[2]), "
+    "data_engine='', scratch_folder=''); print(profile.launcher().submit(JobRequest.model_validate_json(sys.argv[3])))"
 )
 """A process that submits a job and is gone: launcher, settings, request."""
