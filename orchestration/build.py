@@ -36,9 +36,13 @@ def build_definitions(catalog: Catalog, profile: Profile) -> dg.Definitions:
 
 def _resources(profile: Profile) -> dict[str, dg.ResourceDefinition]:
     """What steps are given. Nothing of it is configured by run: a profile holds for all runs of a place."""
-    return {
-        "profile": dg.ResourceDefinition.hardcoded_resource(profile, f"```\n{profile.model_dump_json(indent=1)}\n```"),
-        "lake_inputs": dg.IOManagerDefinition.hardcoded_io_manager(
-            LakeInputs(profile), "Hands a step the manifests of the versions that it reads."
-        ),
-    }
+
+    @dg.resource(description=f"The settings of this place:\n```\n{profile.model_dump_json(indent=1)}\n```")
+    def settings(context: dg.InitResourceContext) -> Profile:
+        return profile
+
+    @dg.io_manager(description="Hands a step the manifests of the versions that it reads.")
+    def lake_inputs(context: dg.InitResourceContext) -> LakeInputs:
+        return LakeInputs(profile)
+
+    return {"profile": settings, "lake_inputs": lake_inputs}

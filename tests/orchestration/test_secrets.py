@@ -13,7 +13,7 @@ QUERY = """{
   instance {info runLauncher {name}}
   workspaceOrError {... on Workspace {locationEntries {name displayMetadata {key value}
     locationOrLoadError {... on RepositoryLocation {repositories {
-      allTopLevelResourceDetails {name configuredValues {key value}}}}}}}}
+      allTopLevelResourceDetails {name description configuredValues {key value}}}}}}}}
   assetNodes {assetKey {path} description metadataEntries {label description}
     assetMaterializations(limit: 20) {partition metadataEntries {label description __typename
       ... on TextMetadataEntry {text} ... on MarkdownMetadataEntry {mdStr} ... on JsonMetadataEntry {jsonString}
