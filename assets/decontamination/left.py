@@ -26,13 +26,13 @@ BITS = 24
 
 @dataclass(frozen=True)
 class Known:
-    """The n-grams of benchmarks: the numbers of their ``words``, from 1 on, and ``hashes`` by size, uint64, ascending.
+    """The n-grams of benchmarks: their ``words``, numbered from 1 on, and ``hashes`` by size, uint64, ascending.
 
     ``shortest`` is the least size, ``heads`` are the hashes of so many words at the beginning of all n-grams, ascending,
     ``maybe`` bool [2^BITS] their upper bits.
     """
 
-    words: dict[str, int]
+    words: "pa.LargeStringArray"
     shortest: int
     hashes: "dict[int, np.ndarray]"
     heads: "np.ndarray"
@@ -62,7 +62,7 @@ def known_ngrams(texts: Sequence[str], ngram: int, min_words: int) -> Known:
     heads = np.sort(_fnv(ids, np.concatenate(list(places.values())), shortest))
     maybe = np.zeros(1 << BITS, dtype=bool)
     maybe[heads >> np.uint64(64 - BITS)] = True
-    return Known({w: n for n, w in enumerate(numbers.dictionary.to_pylist(), 1)}, shortest, hashes, heads, maybe)
+    return Known(numbers.dictionary, shortest, hashes, heads, maybe)
 
 
 def left_in(documents: "pa.Table", known: Known) -> "np.ndarray":
@@ -105,12 +105,12 @@ def searched(documents: "pa.Table") -> Iterator[tuple[str, ...]]:
 def _left(rows: "pa.Table", known: Known) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     texts = list(searched(rows))
     words, text = _words(list(chain.from_iterable(texts)))
-    numbers = words.dictionary_encode()
-    vocabulary = [known.words.get(word, 0) for word in numbers.dictionary.to_pylist()]
-    ids = np.array(vocabulary, dtype=np.uint64)[numbers.indices.to_numpy()]
+    # A word of no benchmark is 0.
+    ids = pc.fill_null(pc.add(pc.index_in(words, known.words), 1), 0).to_numpy().astype(np.uint64)
     row = np.repeat(np.arange(len(texts)), [len(sides) for sides in texts])
     left = np.zeros(len(texts), dtype=bool)
     head = _fnv(ids, slice(max(len(ids) - known.shortest + 1, 0)), known.shortest)
