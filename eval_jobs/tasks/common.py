@@ -21,6 +21,7 @@ __all__ = [
     "Summary",
     "add_corpus_scores",
     "bootstrap_ratio",
+    "chrf",
     "digest",
     "new_tokens",
 ]
@@ -71,6 +72,23 @@ def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray, seed: int)
 def new_tokens(wanted: int, settings: Settings) -> int:
     """How many tokens are generated at most: never more than a quarter of what the model reads, so that a prompt has the rest."""
     return min(wanted, max(1, settings.max_length // 4))
+
+
+def chrf(**settings: Any) -> Any:
+    """sacrebleu's chrF, with the ``settings`` of its ``CHRF``.
+
+    Of a resample without any match sacrebleu's score is a float, of the others numpy's float32, and of such a mixture it cannot
+    take the mean.
+    """
+    import sacrebleu
+
+    class Chrf(sacrebleu.CHRF):
+        def _compute_score_from_stats(self, stats: list[int]) -> Any:
+            found = super()._compute_score_from_stats(stats)
+            found.score = float(found.score)
+            return found
+
+    return Chrf(**settings)
 
 
 def add_corpus_scores(

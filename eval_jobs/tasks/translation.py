@@ -11,6 +11,7 @@ from eval_jobs.tasks.common import (
     Settings,
     Summary,
     add_corpus_scores,
+    chrf,
     digest,
 )
 
@@ -51,9 +52,9 @@ def summarise(samples: list[Row], run: Run) -> Summary:
     references = [sample["doc"]["reference"] for sample in samples]
     generations = [sample["filtered_resps"][0] for sample in samples]
     summary = Summary()
-    scorers = {"bleu": sacrebleu.BLEU(), "chrf": sacrebleu.CHRF()}
+    scorers = {"bleu": sacrebleu.BLEU(), "chrf": chrf()}
     add_corpus_scores(summary, scorers, generations, references, run.settings.seed)
-    bleu, chrf = sacrebleu.BLEU(effective_order=True), sacrebleu.CHRF()
+    of_sentences = {"bleu": sacrebleu.BLEU(effective_order=True), "chrf": chrf()}
     for sample, reference, generation in zip(samples, references, generations, strict=True):
         prompt, arguments = sample["arguments"][0]
         room = run.model.max_length - arguments["max_gen_toks"]
@@ -65,8 +66,7 @@ def summarise(samples: list[Row], run: Run) -> Summary:
                 "generation": generation,
                 "reference": reference,
                 "scores": {
-                    "bleu": bleu.sentence_score(generation, [reference]).score,
-                    "chrf": chrf.sentence_score(generation, [reference]).score,
+                    name: scorer.sentence_score(generation, [reference]).score for name, scorer in of_sentences.items()
                 },
             }
         )
