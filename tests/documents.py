@@ -148,7 +148,7 @@ PARSED = {
         "needs a model; tests/orchestration/test_trial.py has one",
     "tokka eval path/to/huggingface-folder --suite english --suite finbench --limit 50 --output scores":
         "needs data that is not in the repository; tests/orchestration/test_eval.py scores suites of its own",
-    "tokka study blessing-of-multilinguality-mini": "takes half an hour; tests/orchestration/test_study.py runs a tiny one",
+    "tokka study blessing-of-multilinguality-mini": "takes an hour; tests/orchestration/test_study.py runs a tiny one",
     "tokka bench overhead mini --rounds 1 --output docs/benchmarks/overhead.json":
         "takes minutes; tests/infra/test_bench_overhead.py runs it on little",
     "S=$TOKKA_SHARED; tokka bench overhead --megabytes 1000 --file $S/fi/msdocs_fi.jsonl.gz "
