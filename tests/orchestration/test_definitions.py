@@ -22,18 +22,26 @@ def definitions(catalog):
     return build_definitions(catalog, Profile.from_environment())
 
 
-def test_the_definitions_load_in_under_three_seconds_without_heavy_libraries():
-    heavy = ["torch", "transformers", "nemo", "lm_eval", "great_expectations", "pandas", "daft", "matplotlib"]
-    code = f"import sys, orchestration.definitions; print([m for m in {heavy} if m in sys.modules])"
+def import_seconds(code):
+    """Processor time of a process with this code, because an import waits for nothing, and what it printed; the least time of
+    three, because a neighbour slows a shared core."""
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert done.stdout.strip() == "[]"
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    # Processor time, because the import waits for nothing; the least of three, because a neighbour slows a shared core.
-    assert min(seconds) < 3, seconds
+    return min(seconds), done.stdout.strip()
+
+
+def test_the_definitions_load_in_under_three_seconds_without_heavy_libraries():
+    heavy = ["torch", "transformers", "nemo", "lm_eval", "great_expectations", "pandas", "daft", "matplotlib"]
+    seconds, there = import_seconds(
+        f"import sys, orchestration.definitions; print([m for m in {heavy} if m in sys.modules])"
+    )
+    assert there == "[]"
+    # Dagster's own import, of half a second to a second, says how slow a machine is.
+    assert seconds < max(3, 3.5 * import_seconds("import dagster")[0])
 
 
 def test_dagster_accepts_the_graph(definitions):
