@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assets.lake import Lake, Manifest
-from assets.lake.documents import DOCUMENTS
+from assets.lake.documents import DOCUMENTS, read_parquet
 from assets.lake.manifest import FileEntry
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ def read_whole(parts: Sequence[Part], manifest: Manifest, budget: int | None = N
 
 def read_part(lake: Lake, manifest: Manifest, part: Part, columns: Sequence[str] | None = None) -> "pa.Table":
     """A part, or some of its columns."""
-    import pyarrow.parquet as pq
-
-    with lake.open_file(manifest, part.entry.path) as stream:
-        return pq.read_table(stream, columns=list(columns) if columns else None)
+    return read_parquet(lake, manifest, part.entry.path, columns)
 
 
 def share_read(parts: Sequence[Part], whole: set[int]) -> float:

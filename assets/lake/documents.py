@@ -65,11 +65,8 @@ def read_parts(
     lake: Lake, manifest: Manifest, columns: Sequence[str] | None = None, folder: str = DOCUMENTS
 ) -> "Iterator[pa.Table]":
     """The parts of a version in order, one table each."""
-    import pyarrow.parquet as pq
-
     for entry in manifest.under(folder):
-        with lake.open_file(manifest, entry.path) as stream:
-            yield pq.read_table(stream, columns=list(columns) if columns else None)
+        yield read_parquet(lake, manifest, entry.path, columns)
 
 
 def read_all(lake: Lake, manifest: Manifest, columns: Sequence[str], folder: str = DOCUMENTS) -> "pa.Table":
@@ -106,9 +103,9 @@ def _row_numbers(rows: int, count: int) -> "pa.Array":
     return pa.array(range(0, rows, max(1, rows // count)), pa.int64())
 
 
-def read_parquet(lake: Lake, manifest: Manifest, path: str) -> "pa.Table":
-    """One Parquet file of a version."""
+def read_parquet(lake: Lake, manifest: Manifest, path: str, columns: Sequence[str] | None = None) -> "pa.Table":
+    """One Parquet file of a version, or some of its columns."""
     import pyarrow.parquet as pq
 
     with lake.open_file(manifest, path) as stream:
-        return pq.read_table(stream)
+        return pq.read_table(stream, columns=list(columns) if columns else None)

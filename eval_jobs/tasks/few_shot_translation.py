@@ -64,7 +64,7 @@ def summarise(samples: list[Row], run: Run) -> Summary:
     references = [sample["doc"]["reference"] for sample in samples]
     generations = [one_line(sample["filtered_resps"][0]) for sample in samples]
     scorers = {"bleu": sacrebleu.BLEU(), "chrf++": chrf(word_order=2)}
-    of_sentences = {"bleu": sacrebleu.BLEU(effective_order=True), "chrf++": sacrebleu.CHRF(word_order=2)}
+    of_sentences = {"bleu": sacrebleu.BLEU(effective_order=True), "chrf++": chrf(word_order=2)}
     if pieces_path().is_file():
         scorers["spbleu"] = sacrebleu.BLEU(tokenize="flores101")
         of_sentences["spbleu"] = sacrebleu.BLEU(tokenize="flores101", effective_order=True)

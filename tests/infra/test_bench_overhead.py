@@ -50,7 +50,6 @@ def test_a_real_webserver_lists_partitions(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(output.read_text())
-    # The target is one for a machine that does nothing else; docs/performance.md has what was measured on such a one.
-    slow = 5 * found["target_seconds"]
-    assert found["partitions"] == 50 and 0 < found["query"]["median"] < slow
-    assert "page" not in found or 0 < found["page"]["median"] < slow
+    assert found["partitions"] == 50 and 0 < found["query"]["median"] < found["target_seconds"]
+    # Of a whole page the target is one for a machine that does nothing else; docs/performance.md has what such a one took.
+    assert "page" not in found or 0 < found["page"]["median"] < 5 * found["target_seconds"]

@@ -70,9 +70,8 @@ def test_the_sensor_says_why_it_requested_nothing(running: tuple[Workplace, str]
     page.goto(f"{running[1]}/locations/tokka/sensors/new_files")
     said = page.get_by_text("sources are as they were").first
     deadline = time.monotonic() + 60
-    while (
-        not said.is_visible()
-    ):  # the list is drawn anew with every look of the sensor, and closes what the pointer opened
+    # The list is drawn anew with every look of the sensor, which closes what the pointer opened.
+    while not said.is_visible():
         assert time.monotonic() < deadline
         page.mouse.move(0, 0)
         page.get_by_text("0 runs requested").nth(1).hover()
