@@ -26,8 +26,11 @@ demo: setup
 ui: setup
 	@$(BIN)/tokka ui
 
+# The tests of a file run in one of two workers. What fails there runs once more with nothing beside it, and that counts:
+# some tests watch processes by the clock.
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder || { test $$? -eq 1 && \
+		echo "What failed runs once more, alone:" && $(BIN)/python -m pytest --last-failed; }
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -13,7 +13,7 @@ from assets.lake import InputRef, Receipt
 from assets.lake.receipt import Expectation
 from assets.recipe.catalog import Catalog
 from orchestration.build import build_definitions
-from orchestration.database import DatabaseAwayError, await_database, is_away
+from orchestration.database import DatabaseAwayError, await_database, is_away, keep_connections
 from orchestration.execute import ACCEPT_RISK
 from orchestration.instance import close_dead_runs, process_tags
 from orchestration.interrupts import interrupts
@@ -117,6 +117,7 @@ def carry_out(
     listener: Listener,
 ) -> None:
     """Run what is due, in Dagster runs with ``tags``, up to the end of the first stage that fails; says it in ``outcome``."""
+    keep_connections(instance)
     accept_risk = ACCEPT_RISK in tags
     # A taken risk starts behind a failed gate, which blocks within a run; so each asset runs on its own then.
     groups = [[item] for item in plan.due] if accept_risk else in_groups(plan.due)

@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from assets.recipe.launchers import DockerOptions, Mount
+from tests.workplace import let_others_through
 
 ROOT = Path(__file__).parents[1]
 USER = "12345:12345"
@@ -91,8 +92,7 @@ def used(engine: Engine, patch: pytest.MonkeyPatch) -> Engine:
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     _require("slurmctld", "slurmd", "munged", "sbatch")
     folder = tmp_path_factory.mktemp("slurm")
-    for path in (folder, *list(folder.parents)[:2]):  # the users of munge and of the database pass through
-        path.chmod(0o755)
+    let_others_through(folder)  # the users of munge and of the database
     try:
         _script("slurm/cluster.sh", "up", str(folder))
         yield Slurm(folder)

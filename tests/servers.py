@@ -19,12 +19,20 @@ S3_START_SECONDS = 40
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
+    """Ports of loopback that nobody listens on. Several workers of pytest-xdist never get the same ones."""
+    worker, workers = (
+        int(os.environ.get(name, default).removeprefix("gw"))
+        for name, default in (("PYTEST_XDIST_WORKER", "gw0"), ("PYTEST_XDIST_WORKER_COUNT", "1"))
+    )
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
+        while len(ports) < count:
+            probe = stack.enter_context(socket.socket())
             probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
+            port = probe.getsockname()[1]
+            if port % workers == worker:
+                ports.append(port)
+    return ports
 
 
 @dataclass

@@ -14,6 +14,8 @@ from pathlib import Path
 from infra.bench.measure import CommandFailedError
 
 _LOOK_SECONDS = 0.005
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""What the system counts a process's processor time in, in seconds; a turn that is shorter may show none."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ def ratio(slow: Turns, fast: Turns) -> dict[str, float]:
     """How many times as long ``slow`` takes: median over the pairs of turns, by wall clock and by the CPU's time."""
     return {
         "seconds": round(statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)), 4),
-        "cpu": round(statistics.median(a / b for a, b in zip(slow.cpu, fast.cpu, strict=True)), 4),
-        "cpu_in_all": round(sum(slow.cpu) / sum(fast.cpu), 4),
+        "cpu": round(statistics.median(a / max(b, _TICK) for a, b in zip(slow.cpu, fast.cpu, strict=True)), 4),
+        "cpu_in_all": round(sum(slow.cpu) / max(sum(fast.cpu), _TICK), 4),
         "pairs": len(slow.seconds),
     }
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.compose import OURS, Stack, running_stack
 from tests.pages import chromium, launch, launch_recipe
-from tests.workplace import small_workplace
+from tests.workplace import let_others_through, small_workplace
 
 pytestmark = pytest.mark.docker
 
@@ -39,9 +39,7 @@ WEEKLY = {
 @pytest.fixture(scope="module")
 def stack(docker_engine, tmp_path_factory):
     place = tmp_path_factory.mktemp("stack")
-    for path in (place, *place.parents):  # the services' user passes through
-        if path.stat().st_uid == os.getuid() and str(path).startswith(str(tmp_path_factory.getbasetemp().parent)):
-            path.chmod(0o755)
+    let_others_through(place)  # the services' user
     desk = small_workplace(place / "desk")
     desk.recipe("mini-weekly", WEEKLY)
     with running_stack(docker_engine, place, desk.folder) as running:
@@ -161,7 +159,7 @@ def page(stack, browser):
         http_credentials={"username": name, "password": password, "origin": stack.address},
         timezone_id="Europe/Helsinki", locale="en-GB", base_url=stack.address,
     )  # fmt: skip
-    context.set_default_timeout(90_000)
+    context.set_default_timeout(300_000)  # of a run with some sixty partitions, on a slow and busy machine
     yield context.new_page()
     context.close()
 

@@ -17,6 +17,7 @@ import pytest
 from tests.compose import prepared
 from tests.postgres import installed
 from tests.servers import seaweed
+from tests.workplace import let_others_through
 
 pytestmark = [pytest.mark.postgres, pytest.mark.s3]
 
@@ -69,9 +70,7 @@ def server(tmp_path_factory):
     if missing or not installed():
         pytest.skip(f"not installed: {', '.join([*missing, 'postgresql'])} (see .ci/run)")
     srv = tmp_path_factory.mktemp("srv")
-    for path in (srv, *srv.parents):  # the services' user passes through
-        if path.stat().st_uid == os.getuid() and str(path).startswith(str(tmp_path_factory.getbasetemp().parent)):
-            path.chmod(0o755)
+    let_others_through(srv)  # the services' user
     for name in ("logs", "answers"):
         (srv / name).mkdir()
     login = ":".join(prepared(srv / "tokka"))

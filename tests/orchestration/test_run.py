@@ -203,7 +203,7 @@ def test_a_job_that_fails_is_exit_code_3_with_its_last_words(finished):
 
 
 def test_ctrl_c_leaves_nothing_half_written_and_the_next_run_goes_on(place):
-    process = place.start("run", "small", "--to", "clean_corpus")
+    process = place.start("run", "small", "--to", "tokenized_shards")
     wait_for_line(process, "raw_corpus")
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)

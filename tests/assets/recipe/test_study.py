@@ -147,7 +147,7 @@ def test_seeds_are_recipes_of_their_own(catalog):
     study, derived = load_studies(recipe_folders())["blessing-of-multilinguality-mini"]
     assert len({each.recipe.name for each in derived}) == len(study.arms) * len(study.seeds) == 18
     assert {catalog.recipe(f"blessing-with-all-s{seed}").training.seed for seed in (1, 2, 3)} == {1, 2, 3}
-    assert study.seconds_per_recipe * len(derived) <= 40 * 60
+    assert study.seconds_per_recipe * len(derived) <= 60 * 60
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from eval_jobs.sandbox import Limits, Outcome, Program, run_programs
+from tests.workplace import let_others_through
 
 SMALL = Limits(cpu_seconds=3, wall_seconds=15, memory_bytes=256 << 20, scratch_bytes=8 << 20, file_bytes=4 << 20)
 ROOT = Path(__file__).parents[3]
@@ -336,8 +337,7 @@ READ = """
 
 
 def test_files_of_the_machine(run: Run, plainly: Plainly, tmp_path: Path) -> None:
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o755)
+    let_others_through(tmp_path)
     secret = tmp_path / "secret"
     secret.write_text("of the lake")
     secret.chmod(0o666)
@@ -627,7 +627,9 @@ def test_what_breaks_interpreters(backend: str) -> None:
     by_name = {outcome.id: outcome for outcome in outcomes}
     assert {name: outcome.output[:2] for name, outcome in by_name.items()} == dict.fromkeys(programs, "on")
     assert by_name["deep"].status in {"killed", "memory", "timeout"}
-    assert (by_name["nested"].status, by_name["nested"].exit_code) == ("killed", 128 + signal.SIGSEGV)
+    nested = (by_name["nested"].status, by_name["nested"].exit_code)
+    # Whichever comes first: the end of the stack, or on a slow machine the two seconds of processor time.
+    assert nested in {("killed", 128 + signal.SIGSEGV), ("timeout", 128 + signal.SIGXCPU)}
     assert by_name["huge"].status in {"timeout", "memory"}
     assert by_name["brackets"].status in {"passed", "killed"}
     assert by_name["after"].status == "passed"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from eval_jobs.sandbox import Limits, Outcome, Program, SandboxError, SandboxUnavailableError, available, run_programs
 from eval_jobs.sandbox.containers import client_of
+from tests.workplace import let_others_through
 
 ROOT = Path(__file__).parents[3]
 
@@ -163,8 +164,7 @@ print(available("bubblewrap").found)
 """
     package = tmp_path / "eval_jobs"
     subprocess.run(["cp", "-r", str(ROOT / "eval_jobs"), str(package)], check=True)
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o755)
+    let_others_through(tmp_path)
     done = subprocess.run(
         [python, "-B", "-c", source],
         user=12345, group=12345, extra_groups=[], env={"PATH": os.environ["PATH"], "SECRET": "of the user"}, cwd=tmp_path,

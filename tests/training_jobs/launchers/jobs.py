@@ -107,7 +107,7 @@ def request(modules: Path, folder: Path, name: str, ranks: int = 0, **fields: ob
     return JobRequest.model_validate(values | fields)
 
 
-def ended(launcher: Launcher, job: str, seconds: float = 30) -> JobStatus:
+def ended(launcher: Launcher, job: str, seconds: float = 120) -> JobStatus:
     deadline = time.monotonic() + seconds
     while not (status := launcher.poll(job)).ended:
         assert time.monotonic() < deadline, f"{status}: {launcher.logs(job)}"
@@ -115,7 +115,7 @@ def ended(launcher: Launcher, job: str, seconds: float = 30) -> JobStatus:
     return status
 
 
-def printed(launcher: Launcher, job: str, text: str, seconds: float = 30) -> str:
+def printed(launcher: Launcher, job: str, text: str, seconds: float = 120) -> str:
     deadline = time.monotonic() + seconds
     while text not in (log := launcher.logs(job)):
         assert time.monotonic() < deadline, f"{launcher.poll(job)}: {log}"
