@@ -37,7 +37,9 @@ def test_three_trainers_agree(world: World, tmp_path: Path) -> None:
     assert result["loss_difference"]["bare"] < 1e-5
     assert len(said) == len(train.MODULES) + 1
     turns = result["ratios"].pop("tokka_over_bare_loop_in_turns")
-    assert turns["pairs"] == STEPS - 1 - WARMUP and all(value > 0 for value in turns.values())
+    assert turns["pairs"] == STEPS - 1 - WARMUP and turns["seconds"] > 0
+    # A step of so small a model may be shorter than the system's tick.
+    assert min(turns["cpu"], turns["cpu_in_all"]) >= 0
     for name in train.MODULES:
         figures = result[name]
         assert 0 < figures["fastest"] <= figures["seconds_per_step"] and figures["cpu_seconds_per_step"] > 0

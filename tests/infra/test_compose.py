@@ -179,7 +179,7 @@ def node(page, name: str):
 def launched(page, assets: list[str], partition: str) -> None:
     """Click from the lineage of the data to the page of a run that makes a partition of these assets."""
     page.goto("/")
-    page.get_by_role("link", name="Lineage").click()
+    page.locator("a[href='/asset-groups']").first.click()
     node(page, "data").click()
     node(page, assets[0]).click()
     for asset in assets[1:]:
@@ -287,7 +287,7 @@ def test_a_whole_recipe_is_made_by_a_click_and_its_scores_and_the_way_to_them_ar
 @pytest.mark.browser
 def test_the_schedule_says_when_it_ticks_next(stack, page):
     page.goto("/")
-    page.get_by_role("link", name="Automation").click()
+    page.locator("a[href='/automation']").first.click()
     page.get_by_text("train_mini_weekly").first.click()
     page.get_by_text("Next tick").first.wait_for()
     page.get_by_text(re.compile(r"2:00:00")).first.wait_for()

@@ -74,6 +74,19 @@ def test_a_connection_lost_at_any_event_is_waited_for_and_nothing_is_made_twice(
     assert again["planned"] == 0
 
 
+def test_a_run_keeps_its_connection(tmp_path, server):
+    """Opening one takes longer than writing an event."""
+    place = small_workplace(tmp_path)
+    assert place.tokka("run", "small", "--to", "raw_corpus", **server.environment).returncode == 0
+    asked = "select sessions, (select count(*) from event_logs) from pg_stat_database where datname = 'tokka'"
+    ((opened, written),) = server.query(asked)
+    assert place.tokka("run", "small", "--to", "clean_corpus", **server.environment).returncode == 0
+    time.sleep(2)  # the server counts once a second
+    ((opened_then, written_then),) = server.query(asked)
+    # One for each statement would be several for each event.
+    assert 0 < opened_then - opened < written_then - written
+
+
 def test_a_database_that_is_dumped_and_restored_goes_on_with_its_history(tmp_path, server):
     """As docs/operations.md says: the dump first, then the lake; into an empty database of a new server."""
     place, later = small_workplace(tmp_path / "before"), small_workplace(tmp_path / "after")
