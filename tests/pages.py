@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,9 +32,17 @@ def chromium(*arguments: str) -> Iterator["Browser"]:
 
 def launch(page: "Page", partition: str) -> None:
     """From the button "Materialize" to a run of one partition."""
+    from playwright.sync_api import TimeoutError as NotThereYet
+
     page.get_by_role("button", name="Materialize").first.click()
-    page.get_by_text("Select a partition or create one").first.click()
-    page.get_by_placeholder("Filter partitions").fill(partition)
+    wanted = page.get_by_placeholder("Filter partitions")
+    for _ in range(10):
+        # A click that comes while the dialog is still drawn opens nothing.
+        page.get_by_text("Select a partition or create one").first.click()
+        with suppress(NotThereYet):
+            wanted.wait_for(timeout=10_000)
+            break
+    wanted.fill(partition)
     page.locator("[role=menuitem]").filter(has=page.get_by_text(partition, exact=True)).first.click()
     # The open menu may lie over the label, so the events go to it directly: whatever is outside the menu closes it.
     for event in ("pointerdown", "mousedown", "mouseup", "click"):
