@@ -14,11 +14,12 @@ from orchestration.profile import Profile
 
 @dataclass(frozen=True)
 class Due:
-    """A partition that has to be materialized, and why."""
+    """A partition that has to be materialized, why, and what it is made from."""
 
     stage: Stage
     key: str
     reason: str
+    inputs: tuple[Input, ...]
 
 
 @dataclass(frozen=True)
@@ -35,27 +36,27 @@ def make_plan(catalog: Catalog, profile: Profile, instance: dg.DagsterInstance, 
     finished: dict[Input, InputRef] = {}
     due: list[Due] = []
     for stage, key in upstream(catalog, targets):
-        inputs = stage.inputs(catalog, key)
+        inputs = tuple(stage.inputs(catalog, key))
         missing = [i for i in inputs if i not in finished]
         if missing:
-            due.append(Due(stage, key, f"{missing[0][0]} {missing[0][1]} comes first"))
+            due.append(Due(stage, key, f"{missing[0][0]} {missing[0][1]} comes first", inputs))
             continue
         identity = stage.identity(catalog, key, [finished[i] for i in inputs])
         manifest = lake.find(stage.asset, key, identity.version)
         if manifest is None:
-            due.append(Due(stage, key, "new or changed"))
+            due.append(Due(stage, key, "new or changed", inputs))
             continue
         if stage.gate is not None:
             receipt = lake.receipt(manifest)
             current = stage.gate.suite_digest(catalog, key)
             if receipt is None or receipt.manifest_digest != manifest.digest or receipt.suite_digest != current:
-                due.append(Due(stage, key, "its gate has not judged it"))
+                due.append(Due(stage, key, "its gate has not judged it", inputs))
                 continue
             if not receipt.passed:
-                due.append(Due(stage, key, "its gate failed"))
+                due.append(Due(stage, key, "its gate failed", inputs))
                 continue
         if materialized_ref(instance, stage.asset, key) != manifest.ref:
-            due.append(Due(stage, key, "Dagster has no event for it"))
+            due.append(Due(stage, key, "Dagster has no event for it", inputs))
             continue
         finished[stage.asset, key] = manifest.ref
     return Plan(tuple(due), finished)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError
 
 from assets.lake import Lake
-from assets.recipe.base import Config
+from assets.recipe.base import Config, Positive
 from assets.recipe.cost import CostAssumptions
 from assets.recipe.launchers import LAUNCHERS, LauncherName, Launchers
 from assets.recipe.load import PROJECT, expand
@@ -43,6 +43,9 @@ class ProfileFile(Config):
         None, description="folder for work in progress that every machine with jobs sees; by default in TOKKA_HOME"
     )
     data_engine: str = Field("native", description="what works on documents: native, or ray")
+    processes: Positive | None = Field(
+        None, description="in which `tokka run` makes partitions side by side; by default 2, of one core 1"
+    )
     launcher: LauncherName = Field("local", description="where jobs run")
     launchers: Launchers = Field(Launchers(), description="settings of each launcher")
     cost: CostAssumptions = Field(CostAssumptions(), description="what turns time into energy and CO2")
@@ -81,6 +84,16 @@ def read_profile(name: str) -> ProfileFile:
         raise ProfileError(f"{path}, line {line_of(path, first['loc'])}: {key}: {said}.") from error
 
 
+def _processes(said: int | None) -> int:
+    """The number of processes that make partitions. Raises ProfileError."""
+    text = os.environ.get("TOKKA_PROCESSES")
+    if text is None:
+        return said or min(2, os.cpu_count() or 1)
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ProfileError(f"TOKKA_PROCESSES is {text!r}; it has to be a whole number from 1.")
+    return int(text)
+
+
 class Profile(Config):
     """Lake, launchers, data engine and operations of this deployment; what turns time into energy and CO2."""
 
@@ -91,11 +104,12 @@ class Profile(Config):
     operations: Operations = Operations()
     data_engine: str
     scratch_folder: str
+    processes: Positive = 1
 
     @classmethod
     def from_environment(cls) -> "Profile":
         """The profile that ``TOKKA_PROFILE`` names, under what ``TOKKA_LAKE``, ``TOKKA_LAUNCHER``, ``TOKKA_DATA_ENGINE``,
-        ``TOKKA_HOME`` and the variables of ``CostAssumptions`` say. Raises ProfileError.
+        ``TOKKA_PROCESSES``, ``TOKKA_HOME`` and the variables of ``CostAssumptions`` say. Raises ProfileError.
         """
         name = os.environ.get("TOKKA_PROFILE")
         file = read_profile(name) if name else ProfileFile()
@@ -112,6 +126,7 @@ class Profile(Config):
             operations=file.operations,
             data_engine=os.environ.get("TOKKA_DATA_ENGINE", file.data_engine),
             scratch_folder=expand(file.scratch) if file.scratch else str(home() / "scratch"),
+            processes=_processes(file.processes),
         )
 
     @property

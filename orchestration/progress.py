@@ -16,11 +16,13 @@ class _StageMessages(logging.Filter):
 
 
 class _Lines(logging.Handler):
-    """One indented line per message on stderr; in a terminal, informational lines replace each other."""
+    """One indented line per message on stderr, with its partition, since several are made at a time; in a terminal,
+    informational lines replace each other."""
 
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", {}) or {}
-        message = str(meta.get("orig_message", record.getMessage()))
+        partition = (meta.get("job_tags") or {}).get("dagster/partition", "")
+        message = f"{partition}: {meta.get('orig_message', record.getMessage())}"
         if sys.stderr.isatty() and record.levelno < logging.WARNING:
             sys.stderr.write(f"\r\033[K        {message[:110]}")
         else:

@@ -10,9 +10,10 @@ import dagster as dg
 from assets.recipe.catalog import Catalog
 from assets.recipe.yaml_files import RecipeError
 from orchestration.execute import ACCEPT_RISK
+from orchestration.groups import GateFailure, JobFailure, StepDone
 from orchestration.plan import Due, Plan
 from orchestration.profile import Profile
-from orchestration.run import GateFailure, JobFailure, StepDone, run_recipe
+from orchestration.run import run_recipe
 
 NAME = "run_recipe"
 

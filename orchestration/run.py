@@ -1,71 +1,27 @@
-"""``tokka run``: carry out a plan through Dagster, in this process, with the events that the UI shows."""
+"""``tokka run``: carry out a plan through Dagster, in this process and its helpers, with the events that the UI shows."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import dagster as dg
-from dagster._core.execution.plan.objects import StepFailureData
-from dagster._utils.error import SerializableErrorInfo
 
 from assets.graph import targets
-from assets.lake import InputRef, Receipt
-from assets.lake.receipt import Expectation
 from assets.recipe.catalog import Catalog
 from orchestration.build import build_definitions
-from orchestration.database import DatabaseAwayError, await_database, is_away, keep_connections
+from orchestration.database import keep_connections
 from orchestration.execute import ACCEPT_RISK
+from orchestration.groups import Ended, GateFailure, JobFailure, StepDone, run_group
+from orchestration.helper import Helper
 from orchestration.instance import close_dead_runs, process_tags
 from orchestration.interrupts import interrupts
-from orchestration.lineage import materialized_ref
 from orchestration.plan import Due, Plan, in_groups, make_plan
 from orchestration.profile import Profile
+from orchestration.side_by_side import Lane, side_by_side
 
-_DATABASE_TRIES = 5
 RECIPE = "tokka/recipe"
 """Tag of a run: the recipe that it is carried out for."""
-
-
-def bound_said(failed: Expectation) -> str:
-    """A bound that was not kept: the value, what was observed, what is allowed, and what it means."""
-    return f"{failed.column} = {failed.observed}, allowed {failed.allowed}: {failed.meaning}"
-
-
-@dataclass(frozen=True)
-class GateFailure:
-    """A gate that failed: whose, what it found, and where to look."""
-
-    asset: str
-    partition: str
-    receipt: Receipt
-    folder: str
-
-    def bounds(self) -> list[str]:
-        """The bounds that were not kept, a sentence each; or why the gate could not judge."""
-        return [bound_said(failed) for failed in self.receipt.failed] or [str(self.receipt.error)]
-
-
-@dataclass(frozen=True)
-class JobFailure:
-    """A step that ended with an error: which, and the error's message."""
-
-    asset: str
-    partition: str
-    message: str
-
-
-@dataclass(frozen=True)
-class StepDone:
-    """A partition that is finished: its counts, whether it was reused, and how its gate judged."""
-
-    number: int
-    of: int
-    asset: str
-    partition: str
-    seconds: float
-    reused: bool
-    counts: dict[str, int | float]
-    receipt: Receipt | None
 
 
 @dataclass
@@ -103,164 +59,86 @@ def run_recipe(
         return outcome
     risk = {ACCEPT_RISK: accept_risk} if accept_risk else {}
     run_tags = {RECIPE: recipe, **process_tags(), **risk}
-    carry_out(build_definitions(catalog, profile), profile, instance, plan, run_tags, outcome, listener)
+    with Runner(catalog, profile, instance) as runner:
+        runner.carry_out(plan, run_tags, outcome, listener)
     return outcome
 
 
-def carry_out(
-    definitions: dg.Definitions,
-    profile: Profile,
-    instance: dg.DagsterInstance,
-    plan: Plan,
-    tags: dict[str, str],
-    outcome: Outcome,
-    listener: Listener,
-) -> None:
-    """Run what is due, in Dagster runs with ``tags``, up to the end of the first stage that fails; says it in ``outcome``."""
-    keep_connections(instance)
-    accept_risk = ACCEPT_RISK in tags
-    # A taken risk starts behind a failed gate, which blocks within a run; so each asset runs on its own then.
-    groups = [[item] for item in plan.due] if accept_risk else in_groups(plan.due)
-    stopped_in: str | None = None
-    with interrupts() as told_to_end:
-        for group in groups:
-            if stopped_in not in (None, group[0].stage.space):
-                break
-            gates, jobs = len(outcome.gate_failures), len(outcome.job_failures)
-            _run_group(definitions, profile, instance, group, tags, outcome, listener)
-            if told_to_end():
-                raise dg.DagsterExecutionInterruptedError
-            if len(outcome.job_failures) > jobs or (len(outcome.gate_failures) > gates and not accept_risk):
-                stopped_in = group[0].stage.space
+class Runner:
+    """Carries out plans, in this process and in helpers beside it, as many as the profile says; open in a ``with`` block."""
+
+    def __init__(self, catalog: Catalog, profile: Profile, instance: dg.DagsterInstance) -> None:
+        self._catalog, self._profile, self._instance = catalog, profile, instance
+        self._definitions = build_definitions(catalog, profile)
+        self._helpers: list[Helper] = []
+
+    def __enter__(self) -> Self:
+        keep_connections(self._instance)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for helper in self._helpers:
+            helper.close()
+
+    def carry_out(self, plan: Plan, tags: dict[str, str], outcome: Outcome, listener: Listener) -> None:
+        """Run what is due, in Dagster runs with ``tags``, up to the end of the first stage that fails; says it in ``outcome``."""
+        accept_risk = ACCEPT_RISK in tags
+        # A taken risk starts behind a failed gate, which blocks within a run; so each asset runs on its own then.
+        groups = [[item] for item in plan.due] if accept_risk else in_groups(plan.due)
+        turn = threading.Lock()
+
+        def made(lane: Lane, group: list[Due]) -> bool:
+            with turn:
+                listener(group[0])
+            ended = lane.run_group(group, tags)
+            with turn:
+                for event in ended:
+                    listener(_noted(outcome, event))
+            failures = JobFailure if accept_risk else (JobFailure, GateFailure)
+            return not any(isinstance(event, failures) for event in ended)
+
+        with interrupts() as told_to_end:
+            here = _Here(self._definitions, self._profile, self._instance, told_to_end)
+            side_by_side(groups, made, here, [] if accept_risk else self._with_helpers(len(groups)))
+
+    def _with_helpers(self, groups: int) -> list[Helper]:
+        """The helpers that so many groups are worth; none where other processes cannot open Dagster's instance."""
+        wanted = min(self._profile.processes, groups) - 1 if self._instance.is_persistent else 0
+        while len(self._helpers) < wanted:
+            self._helpers.append(Helper(self._catalog, self._profile, self._instance))
+        return self._helpers[: max(0, wanted)]
 
 
-def _run_group(
-    definitions: dg.Definitions,
-    profile: Profile,
-    instance: dg.DagsterInstance,
-    group: list[Due],
-    tags: dict[str, str],
-    outcome: Outcome,
-    listener: Listener,
-) -> None:
-    """Run one group and add what became of its partitions to ``outcome``."""
-    listener(group[0])
-    started = time.monotonic()
-    result, errors, refs = _executed(definitions, instance, group, tags)
-    seconds = time.monotonic() - started
-    steps = _step_seconds(result)
-    for item in group:
-        asset, key = item.stage.asset, item.key
-        if asset in errors:
-            if _was_interrupted(errors[asset]):
-                raise dg.DagsterExecutionInterruptedError
-            failure = JobFailure(asset, key, _innermost(errors[asset]))
-            outcome.job_failures.append(failure)
-            listener(failure)
-            continue
-        if asset not in refs:
-            continue
-        manifest = profile.lake.manifest(refs[asset])
-        receipt = profile.lake.receipt(manifest)
-        if receipt is not None and not receipt.passed:
-            gate_failure = GateFailure(asset, key, receipt, profile.lake.folder(manifest))
-            outcome.gate_failures.append(gate_failure)
-            listener(gate_failure)
-            continue
-        done = StepDone(
-            number=outcome.finished + len(outcome.done) + 1,
-            of=outcome.finished + outcome.planned,
-            asset=asset,
-            partition=key,
-            seconds=steps.get(asset, seconds),
-            reused=_reused(result, asset),
-            counts=manifest.counts,
-            receipt=receipt,
-        )
-        outcome.done.append(done)
-        listener(done)
+@dataclass(frozen=True)
+class _Here:
+    """This process, as one of those that carry out a plan."""
+
+    definitions: dg.Definitions
+    profile: Profile
+    instance: dg.DagsterInstance
+    told_to_end: Callable[[], bool]
+
+    def ready(self) -> bool:
+        return True
+
+    def run_group(self, group: list[Due], tags: dict[str, str]) -> list[Ended]:
+        ended = run_group(self.definitions, self.profile, self.instance, group, tags)
+        if self.told_to_end():
+            raise dg.DagsterExecutionInterruptedError
+        return ended
+
+    def interrupt(self) -> None:
+        """Signals come to this process anyway."""
 
 
-def _executed(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, group: list[Due], tags: dict[str, str]
-) -> tuple[dg.ExecuteInProcessResult, dict[str, StepFailureData], dict[str, InputRef]]:
-    """One Dagster run of a group, the failures of its steps, and the versions that its assets have.
-
-    Where the database goes away in the middle, the group is run again once it is back; what is made by then is found in the
-    lake and not made twice.
-    """
-    for left in reversed(range(_DATABASE_TRIES)):
-        try:
-            result, errors = _execute(definitions, instance, group, tags)
-            made = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events() if e.asset_key}
-            found = {a: materialized_ref(instance, a, item.key) for item in group if (a := item.stage.asset) in made}
-            return result, errors, {asset: ref for asset, ref in found.items() if ref is not None}
-        except Exception as error:
-            if not left or not is_away(type(error).__name__, str(error)):
-                raise
-            await_database(instance, error)
-            close_dead_runs(instance, own=True)
-    raise AssertionError("the last try returns or raises")
-
-
-def _execute(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, group: list[Due], tags: dict[str, str]
-) -> tuple[dg.ExecuteInProcessResult, dict[str, StepFailureData]]:
-    keys = [dg.AssetKey(item.stage.asset) for item in group]
-    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
-    assert job is not None, f"the definitions have no job with {keys}"
-    result = job.execute_in_process(
-        instance=instance,
-        partition_key=group[0].key,
-        asset_selection=keys,
-        tags=tags,
-        raise_on_error=False,
-        run_config={"loggers": {"progress": {}}},
-    )
-    errors = {
-        event.step_key: event.step_failure_data
-        for event in result.all_events
-        if event.event_type == dg.DagsterEventType.STEP_FAILURE and event.step_key
-    }
-    for error in (cause for failure in errors.values() for cause in _causes(failure)):
-        # Dagster writes most of its events within a step, and takes a connection that is lost there for the step's failure.
-        if is_away(error.cls_name, error.message):
-            raise DatabaseAwayError(error.message)
-    return result, errors
-
-
-def _step_seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
-    """Seconds of each asset's step with its gate's."""
-    seconds: dict[str, float] = {}
-    for event in result.all_events:
-        if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key:
-            asset = event.step_key.removesuffix("_gate")
-            seconds[asset] = seconds.get(asset, 0) + event.step_success_data.duration_ms / 1000
-    return seconds
-
-
-def _reused(result: dg.ExecuteInProcessResult, asset: str) -> bool:
-    for event in result.asset_materializations_for_node(asset):
-        value = event.metadata.get("reused")
-        return bool(value and value.value)
-    return False
-
-
-def _causes(failure: StepFailureData) -> Iterator[SerializableErrorInfo]:
-    """The error of a step and what it came from, the innermost last."""
-    error = failure.error
-    while error is not None:
-        yield error
-        error = error.cause
-
-
-def _was_interrupted(failure: StepFailureData) -> bool:
-    """Whether a step ended because the process was told to, by Ctrl-C or SIGTERM."""
-    return any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _causes(failure))
-
-
-def _innermost(failure: StepFailureData) -> str:
-    """The message of the error that started it, without Dagster's wrapping."""
-    message = [error.message for error in _causes(failure)][-1].strip()
-    name, _, rest = message.partition(": ")
-    return rest if rest and name.split(".")[-1].endswith(("Error", "Exception")) else message
+def _noted(outcome: Outcome, event: Ended) -> Ended:
+    """Add what became of a partition to ``outcome``; return it, a finished one with its number."""
+    if isinstance(event, StepDone):
+        number = outcome.finished + len(outcome.done) + 1
+        event = replace(event, number=number, of=outcome.finished + outcome.planned)
+        outcome.done.append(event)
+    elif isinstance(event, GateFailure):
+        outcome.gate_failures.append(event)
+    else:
+        outcome.job_failures.append(event)
+    return event

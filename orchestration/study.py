@@ -13,11 +13,11 @@ from assets.recipe.study import Derived
 from assets.recipe.yaml_files import RecipeError
 from assets.stage import Input
 from orchestration.backfill import Backfill, close_dead_backfills
-from orchestration.build import build_definitions
+from orchestration.groups import GateFailure, JobFailure, StepDone
 from orchestration.instance import close_dead_runs
 from orchestration.plan import Due, Plan, make_plan
 from orchestration.profile import Profile
-from orchestration.run import RECIPE, GateFailure, JobFailure, Listener, Outcome, StepDone, carry_out
+from orchestration.run import RECIPE, Listener, Outcome, Runner
 
 STUDY = "tokka/study"
 """Tag of a study's backfill and of all its runs."""
@@ -145,12 +145,13 @@ def run_study(
     everything = make_plan(catalog, profile, instance, [t for recipe in recipes for t in targets(catalog, recipe)])
     if not everything.due:
         return outcome
-    definitions = build_definitions(catalog, profile)
     said = f"{len(recipes)} recipes of the study {study}, by `tokka study run {study}`."
     failed: set[Input] = set()
-    with Backfill(
-        instance, [(d.stage.asset, d.key) for d in everything.due], f"study {study}"[:100], said, {STUDY: study}
-    ) as backfill:
+    due = [(d.stage.asset, d.key) for d in everything.due]
+    with (
+        Backfill(instance, due, f"study {study}"[:100], said, {STUDY: study}) as backfill,
+        Runner(catalog, profile, instance) as runner,
+    ):
         outcome.backfill = backfill.id
 
         def told(event: StepDone | GateFailure | JobFailure | Due) -> None:
@@ -171,7 +172,7 @@ def run_study(
                 outcome.blocked[recipe] = (in_the_way.stage.asset, in_the_way.key)
                 continue
             one = outcome.outcomes[recipe] = Outcome(planned=len(plan.due), finished=len(plan.finished))
-            carry_out(definitions, profile, instance, plan, {RECIPE: recipe, **backfill.tags}, one, told)
+            runner.carry_out(plan, {RECIPE: recipe, **backfill.tags}, one, told)
     return outcome
 
 

@@ -69,9 +69,10 @@ PLANTED = {
 
 @dataclass(frozen=True)
 class Workplace:
-    """A home, a folder of recipes and a folder of data for ``tokka`` commands."""
+    """A home, a folder of recipes and a folder of data for ``tokka`` commands, which work in ``processes`` of them."""
 
     folder: Path
+    processes: int = 1
 
     @property
     def environment(self) -> dict[str, str]:
@@ -83,6 +84,7 @@ class Workplace:
                 "TOKKA_HOME": str(self.folder / "home"),
                 "TOKKA_RECIPES": str(self.folder / "recipes"),
                 "TOKKA_TEST_DATA": str(self.folder / "data"),
+                "TOKKA_PROCESSES": str(self.processes),
                 "TOKKA_POWER_WATTS": "65",
                 "TOKKA_GRID_KG_PER_KWH": "0.05",
             }
@@ -134,9 +136,9 @@ def demo_rows(name: str, count: int) -> list[dict[str, Any]]:
         return [json.loads(line) for _, line in zip(range(count), stream, strict=False)]
 
 
-def small_workplace(folder: Path) -> Workplace:
+def small_workplace(folder: Path, processes: int = 1) -> Workplace:
     """A workplace with the recipe ``small`` and its data."""
-    place = Workplace(folder)
+    place = Workplace(folder, processes)
     place.recipe("small", SMALL)
     pages = demo_rows("gnome_help_fi", 120)
     longest = sorted(pages, key=lambda row: len(row["text"]))[-3:]
@@ -173,7 +175,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    place = small_workplace(tmp_path_factory.mktemp("whole"))
+    place = small_workplace(tmp_path_factory.mktemp("whole"), processes=2)
     process = place.start("run", "small")
     lines = wait_for_line(process, "step ")
     os.kill(process.pid, signal.SIGKILL)

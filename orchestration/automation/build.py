@@ -21,8 +21,17 @@ from orchestration.run_workers import build_retries
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 GPU_POOL = "gpu"
-POOLS = {"pretraining_run": GPU_POOL, "evaluation": GPU_POOL}
-"""Assets whose steps take a place in a pool. The instance says how many it has: ``dagster instance concurrency set gpu 2``."""
+
+
+def pools(profile: Profile) -> dict[str, str]:
+    """The pool in which an asset's steps take a place; ``dagster instance concurrency set gpu 2`` says how many it has.
+
+    Checkpoints are scored beside other work where that runs on this machine's cores.
+    """
+    from training_jobs.launchers.local import has_gpu
+
+    trains = {"pretraining_run": GPU_POOL}
+    return trains if profile.launcher_name == "local" and not has_gpu() else {**trains, "evaluation": GPU_POOL}
 
 
 def how_assets_run(catalog: Catalog, profile: Profile) -> dict[str, dict[str, Any]]:
@@ -30,7 +39,7 @@ def how_assets_run(catalog: Catalog, profile: Profile) -> dict[str, dict[str, An
     how: dict[str, dict[str, Any]] = {asset: {} for asset in BY_ASSET}
     for asset, condition in conditions(catalog, profile).items():
         how[asset]["automation_condition"] = condition
-    for asset, pool in POOLS.items():
+    for asset, pool in pools(profile).items():
         how[asset]["pool"] = pool
     for asset, fresh in profile.operations.freshness.items():
         if asset not in BY_ASSET:

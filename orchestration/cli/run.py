@@ -12,10 +12,11 @@ from assets.recipe.model import Recipe
 from orchestration.cli.context import open_instance, open_profile, open_recipe
 from orchestration.cli.output import Exit, duration, err, fail, out, print_json
 from orchestration.cli.scores import print_scores, score_rows
+from orchestration.groups import GateFailure, JobFailure, StepDone, bound_said
 from orchestration.plan import Due, Plan
 from orchestration.profile import Profile
 from orchestration.progress import clear_line
-from orchestration.run import GateFailure, JobFailure, Outcome, StepDone, bound_said, run_recipe
+from orchestration.run import Outcome, run_recipe
 
 
 def run_command(

@@ -81,13 +81,13 @@ def assert_ended_well(place: Workplace, undisturbed: dict[tuple[str, str], str])
 def test_killed_at_random_moments_it_ends_with_the_same_digests(finished, tmp_path):
     undisturbed = digests(finished.place.lake)
     draw, killed, lakes = random.Random(SEED), 0, 1
-    place = small_workplace(tmp_path / "1")
+    place = small_workplace(tmp_path / "1", processes=2)
     while killed < TRIALS:
         moment, with_job = draw.uniform(0.5, LONGEST), draw.random() < 0.5
         if one_life(place, moment, with_job):
             assert_ended_well(place, undisturbed)
             lakes += 1
-            place = small_workplace(tmp_path / str(lakes))
+            place = small_workplace(tmp_path / str(lakes), processes=2)
             continue
         killed += 1
         what = f"seed {SEED}, kill {killed}, lake {lakes}, after {moment:.2f} s {'with its job' if with_job else ''}"

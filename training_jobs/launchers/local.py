@@ -24,6 +24,14 @@ RANK_VARIABLES = (
     *("TOKKA_NODES", "TOKKA_NODE", "TOKKA_WORLD_SIZE"),
 )
 
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What the drivers of NVIDIA and AMD, and Windows' under Linux, make where there is a GPU."""
+
+
+def has_gpu() -> bool:
+    """Whether jobs on this machine may work on a GPU; known without loading torch."""
+    return any(Path(device).exists() for device in _GPU_DEVICES)
+
 
 @dataclass(frozen=True)
 class Process:

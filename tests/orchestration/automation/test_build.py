@@ -7,9 +7,11 @@ from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import ValidationError
 
 from assets.recipe.operations import Operations
+from orchestration.build import build_definitions
 from orchestration.instance import SETTINGS
 from orchestration.profile import ProfileError
 from tests.orchestration.automation.place import Place
+from training_jobs.launchers import local
 
 SENSORS = {"new_files", "follow_data", "follow_checkpoints", "promote_by_policy", "alerts"}
 RETRIES = "retry_lost_runs"
@@ -26,12 +28,23 @@ def test_everything_stands_still_unless_the_profile_says_otherwise(place: Place)
     assert running == {"new_files", "alerts", RETRIES}
 
 
-def test_work_on_gpus_takes_a_place_in_their_pool(place: Place) -> None:
-    pools = {
-        a.key.to_user_string(): a.op.pool for a in place.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)
-    }
-    assert {asset for asset, pool in pools.items() if pool} == {"pretraining_run", "evaluation"}
-    assert pools["pretraining_run"] == pools["evaluation"] == "gpu"
+@pytest.mark.parametrize(
+    ("launcher", "devices", "taking"),
+    [
+        ("slurm", (), {"pretraining_run", "evaluation"}),
+        ("local", ("/dev/null",), {"pretraining_run", "evaluation"}),
+        ("local", ("/dev/no-such-gpu",), {"pretraining_run"}),
+    ],
+)
+def test_work_on_gpus_takes_a_place_in_their_pool(
+    launcher: str, devices: tuple[str, ...], taking: set[str], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_GPU_DEVICES", devices)
+    profile = place.profile.model_copy(update={"launcher_name": launcher})
+    definitions = build_definitions(place.catalog, profile)
+    pools = {a.key.to_user_string(): a.op.pool for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)}
+    assert {asset for asset, pool in pools.items() if pool == "gpu"} == taking
+    assert {pool for asset, pool in pools.items() if asset not in taking} == {None}
 
 
 def test_what_is_begun_leaves_the_queue_before_what_is_new(place: Place) -> None:
