@@ -1,8 +1,8 @@
 """``tokka bench overhead``: ``tokka run RECIPE`` in an empty home beside the same work as a plain script, in turns.
 
-The script (``infra.bench.overhead_plain``) makes the same files, which is checked byte by byte. Of the time of ``tokka run``
-the gates and the manifests with their hashes are timed apart (``infra.bench.overhead_run``); Dagster's part is what is left
-beside them and the work.
+The script (``infra.bench.overhead_plain``) makes the same files, which is checked byte by byte. ``tokka run`` makes partitions
+in as many processes as ever (``TOKKA_PROCESSES``). A third run, in one process, times the gates and the manifests with their
+hashes apart (``infra.bench.overhead_run``); Dagster's part is what is left beside them and the work.
 """
 
 import json
@@ -72,33 +72,37 @@ def bench_large(
 
 
 def _bench(folder: Path, recipe: str, to: str | None, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    home, arguments = folder / "home", [*([to] if to else [])]
-    tokka = [sys.executable, "-m", "infra.bench.overhead_run", recipe, *arguments]
+    home, to_asset = folder / "home", [to] if to else []
+    tokka = [sys.executable, "-m", "orchestration.cli", "run", recipe, *(["--to", to] if to else [])]
+    parts = [sys.executable, "-m", "infra.bench.overhead_run", recipe, *to_asset]
+    plain = [
+        sys.executable,
+        "-m",
+        "infra.bench.overhead_plain",
+        recipe,
+        f"{home}/lake",
+        str(folder / "plain"),
+        *to_asset,
+    ]
     found: list[dict[str, float]] = []
     # The script is told the names of the versions, so the first run is Tokka's; from the second round on they take turns.
     for number in range(rounds):
         here = folder / f"home-{number}" if number else home
-        plain = [
-            sys.executable,
-            "-m",
-            "infra.bench.overhead_plain",
-            recipe,
-            f"{home}/lake",
-            str(folder / "plain"),
-            *arguments,
-        ]
-        order = [("tokka", here, tokka), ("plain", folder / "plain", plain)]
+        order = [("tokka", here, tokka), ("plain", folder / "plain", plain), ("parts", folder / "parts", parts)]
         runs: dict[str, Measured] = {}
         for name, place, command in order if number % 2 == 0 else reversed(order):
-            runs[name] = measure([*_environment(place, folder / "recipes"), *command])
+            alone = ["TOKKA_PROCESSES=1"] if name == "parts" else []
+            runs[name] = measure([*_environment(place, folder / "recipes"), *alone, *command])
             say(f"{name}: {runs[name].seconds:.1f} s, {runs[name].cpu_seconds:.1f} s of processor time")
-        if not all(run.reported for run in runs.values()):
+        if not (runs["plain"].reported and runs["parts"].reported):
             raise BenchError(f"a run of {recipe} reported no times.")
-        files = _same_files(Lake.open(f"{home}/lake"), folder / "plain" / "lake")
-        _same_versions(Lake.open(f"{home}/lake"), Lake.open(f"{here}/lake"))
-        found.append(_figures(runs["tokka"], runs["plain"]))
+        lake = Lake.open(f"{home}/lake")
+        files = _same_files(lake, folder / "plain" / "lake")
+        for other in (here, folder / "parts"):
+            _same_versions(lake, Lake.open(f"{other}/lake"))
+        found.append(_figures(runs["tokka"], runs["plain"], runs["parts"]))
         say(", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found[-1].items()))
-        for done in (folder / "plain", *([here] if number else [])):
+        for done in (folder / "plain", folder / "parts", *([here] if number else [])):
             shutil.rmtree(done, ignore_errors=True)
     middle = {name: round(statistics.median(one[name] for one in found), 4) for name in found[0]}
     same = {"same_files": files, "partitions": runs["plain"].reported["partitions"]}
@@ -141,21 +145,22 @@ def _same_versions(first: Lake, other: Lake) -> None:
         raise BenchError("two runs of the recipe made other versions.")
 
 
-def _figures(tokka: Measured, plain: Measured) -> dict[str, float]:
-    """Seconds of both processes, and of the parts of Tokka's.
+def _figures(tokka: Measured, plain: Measured, parts: Measured) -> dict[str, float]:
+    """Seconds of the processes, and of the parts of a run in one process.
 
     ``overhead`` is what ``tokka run`` takes beyond the script, as a share of its own time, by the clock and by the processor time
-    of all processes, jobs included; ``overhead_inside`` what it takes beside the work, without the noise between two runs.
+    of all processes, jobs included; ``overhead_inside`` what a run in one process takes beside the work, without the noise
+    between two runs. The shares of the parts are of that run's time.
     """
-    wall = {part: float(tokka.reported["wall"].get(part, 0)) for part in PARTS}
-    wall["dagster"] = tokka.seconds - sum(wall.values())
+    wall = {part: float(parts.reported["wall"].get(part, 0)) for part in PARTS}
+    wall["dagster"] = parts.seconds - sum(wall.values())
     figures = {"tokka_seconds": tokka.seconds, "plain_seconds": plain.seconds, "ratio": tokka.seconds / plain.seconds}
     figures |= {"tokka_cpu_seconds": tokka.cpu_seconds, "plain_cpu_seconds": plain.cpu_seconds}
     figures |= {
         "overhead": 1 - plain.seconds / tokka.seconds,
         "overhead_cpu": 1 - plain.cpu_seconds / tokka.cpu_seconds,
     }
-    figures["overhead_inside"] = 1 - wall["work"] / tokka.seconds
+    figures |= {"one_process_seconds": parts.seconds, "overhead_inside": 1 - wall["work"] / parts.seconds}
     figures |= {f"{part}_seconds": value for part, value in wall.items()}
-    figures |= {f"{part}_share": value / tokka.seconds for part, value in wall.items()}
-    return figures | {f"{name} seconds": value for name, value in tokka.reported["stages"].items()}
+    figures |= {f"{part}_share": value / parts.seconds for part, value in wall.items()}
+    return figures | {f"{name} seconds": value for name, value in parts.reported["stages"].items()}

@@ -31,7 +31,7 @@ def test_both_ways_make_the_same_files_of_a_corpus_of_any_size(tmp_path):
     (figures,) = result["rounds"]
     parts = ("work", "gates", "manifests", "dagster")
     assert all(figures[f"{part}_seconds"] > 0 for part in parts)
-    assert sum(figures[f"{part}_seconds"] for part in parts) == pytest.approx(figures["tokka_seconds"])
+    assert sum(figures[f"{part}_seconds"] for part in parts) == pytest.approx(figures["one_process_seconds"])
     stages = (
         "raw_corpus",
         "clean_corpus",
