@@ -14,7 +14,8 @@ Group = list[Due]
 
 
 class Waiting:
-    """The groups that wait for their turn. Lanes take them from several threads.
+    """The groups that wait for their turn; first come those with the longest way of groups behind them. Lanes take them from
+    several threads.
 
     ``groups`` are in the order of the graph, so that what a group is made from stands before it.
     """
@@ -28,7 +29,11 @@ class Waiting:
         assert all(before < n for n, needs in enumerate(self._needs) for before in needs), (
             "groups are in the graph's order"
         )
-        self._left = dict.fromkeys(range(len(groups)))
+        way = [0] * len(groups)
+        for n in reversed(range(len(groups))):
+            for before in self._needs[n]:
+                way[before] = max(way[before], way[n] + 1)
+        self._left = dict.fromkeys(sorted(range(len(groups)), key=lambda n: -way[n]))
         self._done: set[int] = set()
         self._taken = 0
         self._last = len(groups) - 1

@@ -45,11 +45,10 @@ def derived(study: Study, path: Path, folders: Iterable[Path]) -> list[Derived]:
     """All recipes of a study, by base, arm and seed. Raises RecipeError that names the arm."""
     places = list(folders)
     found: list[Derived] = []
-    seeds: tuple[int | None, ...] = study.seeds or (None,)
     for base_name, base in study.bases.items():
         value = _base(base.extends or base_name, base_name, path, places)
         for arm in study.arms:
-            for seed in seeds:
+            for seed in study.seeds_of(base_name):
                 try:
                     found.append(derive(study, base_name, value, arm, seed))
                 except (StudyError, ValidationError) as error:

@@ -67,6 +67,9 @@ class Base(Config):
     extends: Name | None = Field(None, description="the recipe; by default the one of this name")
     tokens: dict[str, float] = Field(min_length=1, description="tokens of each group of sources")
     change: dict[str, Any] = Field(default_factory=dict, description="keys of the base's recipes, as with extends")
+    seeds: tuple[int | None, ...] = Field(
+        (), description="of training, in the place of the study's; `null` is the recipe's own"
+    )
 
 
 class Study(Config):
@@ -102,9 +105,9 @@ class Study(Config):
                 raise ValueError(f"{place} names {name!r}; the arms are: {', '.join(self.arms)}")
         if len({self.baseline, *self.compare_also}) != 1 + len(self.compare_also):
             raise ValueError("an arm stands twice among baseline and compare_also")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("a seed stands twice")
         for name, base in self.bases.items():
+            if any(len(set(seeds)) != len(seeds) for seeds in (self.seeds, base.seeds)):
+                raise ValueError("a seed stands twice")
             if self.target not in base.tokens:
                 raise ValueError(f"bases.{name}.tokens has no {self.target!r}, the target")
         for name, arm in self.arms.items():
@@ -115,6 +118,10 @@ class Study(Config):
                         f"arms.{name} names the group {group!r}; the groups are: {', '.join(sorted(known))}"
                     )
         return self
+
+    def seeds_of(self, base: str) -> tuple[int | None, ...]:
+        """The seeds of a base's recipes; None is the recipe's own."""
+        return self.bases[base].seeds or self.seeds or (None,)
 
     def recipe_name(self, base: str, arm: str, seed: int | None) -> str:
         """The name of a derived recipe: ``mini-no-code``, or with seeds ``mini-no-code-s2``."""

@@ -53,7 +53,7 @@ def study_report(
         "target": study.target,
         "baseline": study.baseline,
         "references": references,
-        "seeds": list(study.seeds),
+        "seeds": list(study.seeds_of(base)),
         "missing": [
             {
                 "recipe": each.recipe.name,

@@ -24,7 +24,7 @@ METHODS = (
 def as_page(report: Mapping[str, Any], reading: str = "") -> Page:
     """The page of a report that ``study_report`` made; ``reading`` is what a person adds to its answer."""
     missing = report["missing"]
-    seeds = len(report["seeds"]) or 1
+    seeds = len(report["seeds"])
     lead = f"{report['description']} Arms made of {report['base']}, {seeds} {'seed' if seeds == 1 else 'seeds'} each."
     if missing:
         are = "recipe is" if len(missing) == 1 else "recipes are"

@@ -49,7 +49,7 @@ def list_command(as_json: bool) -> None:
             "description": study.description,
             "bases": len(study.bases),
             "arms": len(study.arms),
-            "seeds": len(study.seeds) or 1,
+            "seeds": max(len(study.seeds_of(base)) for base in study.bases),
         }
         for name, (study, _) in studies.items()
     ]

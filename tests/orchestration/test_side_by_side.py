@@ -128,3 +128,13 @@ def test_an_order_that_is_not_the_graphs_is_a_fault() -> None:
     with pytest.raises(AssertionError, match="graph's order"):
         Waiting(wrong)
     assert Waiting([first, second]).take() == 0
+
+
+def test_the_longest_way_is_gone_first_and_otherwise_the_order_stays() -> None:
+    short, other, long, behind = of_one_stage(4)
+    behind = [Due(SPACES[1], "behind", "new", ((SPACES[0].asset, "2"),))]
+    waiting = Waiting([short, other, long, behind])
+    taken = [waiting.take()]
+    waiting.ended(2, well=True)
+    taken += [waiting.take(), waiting.take(), waiting.take()]
+    assert taken == [2, 0, 1, 3]

@@ -68,7 +68,7 @@ def test_an_arm_that_cannot_be_is_refused(arm, sentence):
 
 
 def test_each_ablation_is_there_at_three_sizes(catalog, ablations):
-    names = {(each.base, each.arm): each.recipe.name for each in ablations}
+    names = {(each.base, each.arm): each.recipe.name for each in ablations if each.seed is None}
     for arm in (
         "finnish-only",
         "no-pairs",
@@ -150,9 +150,20 @@ def test_seeds_are_recipes_of_their_own(catalog):
     assert study.seconds_per_recipe * len(derived) <= 60 * 60
 
 
+def test_a_base_may_have_seeds_of_its_own_beside_the_recipes(ablations, catalog):
+    by_base = {base: {e.seed for e in ablations if e.base == base} for base in ("mini", "poro-186m", "poro-34b")}
+    assert by_base == {"mini": {None, 2, 3}, "poro-186m": {None}, "poro-34b": {None}}
+    assert catalog.recipe("mini-no-code").training.seed == catalog.recipe("mini").training.seed not in (2, 3)
+    assert catalog.recipe("mini-no-code-s2").training.seed == 2
+    going_on = catalog.recipe("mini-continue-fi-s3")
+    assert going_on.model.start_from.recipe == "mini-full-s3"
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"seeds": [1, 1]}, "a seed stands twice"),
+        ({"bases": {"tiny": {"tokens": {"fi": 1, "pairs": 1}, "seeds": [None, None]}}}, "a seed stands twice"),
         ({"baseline": "nobody"}, "baseline names 'nobody'"),
         ({"arms": {"full": {}, "none": {"without": ["sv"]}}}, "names the group 'sv'"),
         ({"arms": {"full": {}, "odd": {"change": {"training": {"steps": -1}}}}}, "the arm odd of tiny: .*steps"),
