@@ -121,6 +121,8 @@ class Panel:
     levels: Mapping[str, float] = field(default_factory=dict)
 
 
+MARKERS = ("o", "^", "D", "v")
+"""Curves beyond the last colour have the first one again, with another marker."""
 LEVELS = ("#1f2933", "#b8902a", "#7b5ea7", "#a03f52", "#3f7fbf", "#93621f")
 """Colours of dashed levels, which are no colours of the first curves."""
 
@@ -173,7 +175,8 @@ def grid(panels: Sequence[Panel], x_label: str, y_label: str, title: str, column
 def _draw(axes: Any, name: str, curve: Curve) -> Any:
     """A curve with its error bars; returns what the legend shows."""
     colour = COLOURS[curve.colour % len(COLOURS)]
-    style: dict[str, Any] = {"color": colour, "linewidth": 1.6, "marker": "o", "markersize": 3.5}
+    marker = MARKERS[curve.colour // len(COLOURS) % len(MARKERS)]
+    style: dict[str, Any] = {"color": colour, "linewidth": 1.6, "marker": marker, "markersize": 3.5}
     if curve.faint:
         style |= {"linestyle": ":", "linewidth": 1.2, "marker": "s", "markersize": 3, "markerfacecolor": "white"}
     (handle,) = axes.plot(curve.xs, curve.ys, label=name, zorder=3, **style)

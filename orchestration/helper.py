@@ -25,14 +25,15 @@ from orchestration.plan import Due
 from orchestration.profile import Profile
 
 _Group = list[tuple[str, str]]
-_GONE = (EOFError, ConnectionError, BrokenPipeError)
+_GONE = (EOFError, OSError)
+"""What a link raises whose other end, or which itself, is closed."""
 
 
 class Helper:
     """A helper of this process. It is started at once and takes some seconds until it can work."""
 
     def __init__(self, catalog: Catalog, profile: Profile, instance: dg.DagsterInstance) -> None:
-        mine, other = socket.socketpair()
+        self._socket, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "orchestration.helper", str(other.fileno())],
@@ -42,7 +43,7 @@ class Helper:
                 # Ctrl-C in a terminal comes to this process, which says it to its helpers.
                 start_new_session=True,
             )
-        self._link = Connection(mine.detach())
+        self._link = Connection(os.dup(self._socket.fileno()))
         self._told = (catalog, profile, instance.get_ref())
         self._state: Literal["started", "ready", "gone"] = "started"
 
@@ -77,8 +78,9 @@ class Helper:
         self._process.terminate()
 
     def close(self) -> None:
-        """End it. A helper whose link is closed leaves at once."""
-        self._link.close()
+        """End it. A helper whose link is closed leaves at once, and so does a thread of this process that waits for it."""
+        with suppress(OSError), self._socket:
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._process.wait()
 
 

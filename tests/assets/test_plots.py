@@ -54,3 +54,8 @@ def test_a_grid_has_a_place_for_every_panel_and_the_same_bytes_each_time():
 )
 def test_counts_on_an_axis_are_short(value, shown):
     assert short_number(value) == shown
+
+
+def test_curves_beyond_the_last_colour_have_another_marker():
+    drawn = {n: grid([Panel("a", {"x": Curve([0, 1], [1, 2], [], n)})], "x", "y", "t") for n in (0, 10, 20, 40)}
+    assert drawn[0] == drawn[40] and len({drawn[0], drawn[10], drawn[20]}) == 3

@@ -1,6 +1,8 @@
 """`tokka bench train` and the GPU's script, on a tiny model: all three trainers learn the same from the same batches."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import yaml
 
 from assets.recipe.load import load_recipe
-from infra.bench import gpu, train
+from infra.bench import gpu, train, turns
 from infra.bench.measure import CommandFailedError
 from infra.bench.peer import Batches
 from tests.training_jobs.conftest import MODEL, SEQUENCE, VOCABULARY, World, world
@@ -38,8 +40,7 @@ def test_three_trainers_agree(world: World, tmp_path: Path) -> None:
     assert len(said) == len(train.MODULES) + 1
     turns = result["ratios"].pop("tokka_over_bare_loop_in_turns")
     assert turns["pairs"] == STEPS - 1 - WARMUP and turns["seconds"] > 0
-    # A step of so small a model may be shorter than the system's tick.
-    assert min(turns["cpu"], turns["cpu_in_all"]) >= 0
+    assert min(turns["cpu"], turns["cpu_in_all"]) > 0
     for name in train.MODULES:
         figures = result[name]
         assert 0 < figures["fastest"] <= figures["seconds_per_step"] and figures["cpu_seconds_per_step"] > 0
@@ -97,3 +98,11 @@ def test_without_a_gpu_the_script_says_what_to_do() -> None:
         pytest.skip("a GPU is there")
     with pytest.raises(SystemExit, match="There is no GPU that torch can use"):
         gpu.main([])
+
+
+def test_processor_time_is_that_of_all_threads_and_no_ticks() -> None:
+    before = turns.processor_seconds(os.getpid())
+    sum(range(10_000))  # far shorter than a tick of ten milliseconds
+    after = turns.processor_seconds(os.getpid())
+    assert 0 < after - before < 0.05
+    assert after == pytest.approx(time.process_time(), abs=0.05)

@@ -12,7 +12,7 @@ from tests.workplace import small_workplace
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TOKKA_PROFILE", "TOKKA_LAKE", "TOKKA_LAUNCHER", "TOKKA_DATA_ENGINE"):
+    for name in ("TOKKA_PROFILE", "TOKKA_LAKE", "TOKKA_LAUNCHER", "TOKKA_DATA_ENGINE", "TOKKA_PROCESSES"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -54,9 +54,27 @@ def test_the_environment_goes_over_the_file(tmp_path, monkeypatch):
     assert (profile.lake_uri, profile.launcher().name) == (str(tmp_path), "slurm")
 
 
+def test_partitions_are_made_in_two_processes_unless_the_profile_or_the_environment_says_otherwise(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert Profile.from_environment().processes == 2
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert Profile.from_environment().processes == 1
+    monkeypatch.setenv("TOKKA_PROFILE", write(tmp_path, "processes: 3\n"))
+    assert Profile.from_environment().processes == 3
+    monkeypatch.setenv("TOKKA_PROCESSES", "4")
+    assert Profile.from_environment().processes == 4
+    for wrong in ("0", "-1", "two", "", "²"):
+        monkeypatch.setenv("TOKKA_PROCESSES", wrong)
+        with pytest.raises(ProfileError, match=f"TOKKA_PROCESSES is '{wrong}'; it has to be a whole number from 1"):
+            Profile.from_environment()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("processes: 0", "processes: Input should be greater than 0"),
         ("launcher: rocket", "launcher: Input should be 'local', 'docker', 'slurm' or 'kubernetes'"),
         ("launchers: {docker: {imgae: x}}", "launchers.docker.imgae: is not a known key"),
         ("launchers: {docker: {user: '0:0'}}", "jobs do not run as root in a container"),

@@ -68,7 +68,7 @@ def test_an_arm_that_cannot_be_is_refused(arm, sentence):
 
 
 def test_each_ablation_is_there_at_three_sizes(catalog, ablations):
-    names = {(each.base, each.arm): each.recipe.name for each in ablations if each.seed is None}
+    names = {(each.base, each.arm): each.recipe.name for each in ablations}
     for arm in (
         "finnish-only",
         "no-pairs",
@@ -150,13 +150,28 @@ def test_seeds_are_recipes_of_their_own(catalog):
     assert study.seconds_per_recipe * len(derived) <= 60 * 60
 
 
-def test_a_base_may_have_seeds_of_its_own_beside_the_recipes(ablations, catalog):
-    by_base = {base: {e.seed for e in ablations if e.base == base} for base in ("mini", "poro-186m", "poro-34b")}
-    assert by_base == {"mini": {None, 2, 3}, "poro-186m": {None}, "poro-34b": {None}}
-    assert catalog.recipe("mini-no-code").training.seed == catalog.recipe("mini").training.seed not in (2, 3)
-    assert catalog.recipe("mini-no-code-s2").training.seed == 2
-    going_on = catalog.recipe("mini-continue-fi-s3")
-    assert going_on.model.start_from.recipe == "mini-full-s3"
+def test_a_base_may_have_seeds_of_its_own_and_among_them_the_recipes(tmp_path, recipe_value):
+    for name in ("tiny", "other"):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(recipe_value | {"name": name}))
+    (tmp_path / "studies").mkdir()
+    tokens = {"fi": 10, "pairs": 5}
+    value = {
+        "description": "?", "target": "fi", "baseline": "full", "seeds": [7],
+        "bases": {"tiny": {"tokens": tokens, "seeds": [None, 2]}, "other": {"tokens": tokens}},
+        "arms": {"full": {}, "no-pairs": {"without": ["pairs"]}, "going-on": {"continues": {}}},
+    }  # fmt: skip
+    (tmp_path / "studies" / "small.yaml").write_text(yaml.safe_dump(value))
+    catalog = load_catalog([tmp_path])
+    own = catalog.recipe("tiny").training.seed
+    found = {
+        name: catalog.recipe(name).training.seed for name in catalog.recipes if name.endswith(("no-pairs", "s2", "s7"))
+    }
+    assert found == {
+        **{"tiny-no-pairs": own, "tiny-full-s2": 2, "tiny-no-pairs-s2": 2, "tiny-going-on-s2": 2},
+        **{"other-full-s7": 7, "other-no-pairs-s7": 7, "other-going-on-s7": 7},
+    }
+    starts = {name: catalog.recipe(name).model.start_from.recipe for name in ("tiny-going-on", "tiny-going-on-s2")}
+    assert starts == {"tiny-going-on": "tiny", "tiny-going-on-s2": "tiny-full-s2"}
 
 
 @pytest.mark.parametrize(
