@@ -1,6 +1,7 @@
 """What several test modules share: small recipes and a lake to put versions into."""
 
 import logging
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from assets.stage import Stage, Work
 from tests.engines import docker_engine, podman_engine, slurm_cluster
 from tests.postgres import postgres
 from tests.workplace import finished
+
+# What is started in the background has SIGINT ignored, and so had every command that a test starts and tells to end.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 __all__ = ["docker_engine", "finished", "podman_engine", "postgres", "slurm_cluster"]
 
