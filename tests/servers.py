@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 S3_START_SECONDS = 40
+PORTS = range(10_000, 32_768)
+"""Below those that Linux gives to connections on their way out, one of which could take a port before its server does."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -27,10 +30,12 @@ def free_ports(count: int) -> list[int]:
     ports: list[int] = []
     with contextlib.ExitStack() as stack:
         while len(ports) < count:
+            port = random.SystemRandom().choice(PORTS)
+            if port % workers != worker:
+                continue
             probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            if port % workers == worker:
+            with contextlib.suppress(OSError):  # somebody listens on it
+                probe.bind(("127.0.0.1", port))
                 ports.append(port)
     return ports
 
