@@ -26,7 +26,7 @@ from orchestration.profile import Profile
 
 _Group = list[tuple[str, str]]
 _GONE = (EOFError, OSError)
-"""What a link raises whose other end, or which itself, is closed."""
+"""What a link raises once either of its ends is closed."""
 
 
 class Helper:

@@ -105,9 +105,9 @@ class Study(Config):
                 raise ValueError(f"{place} names {name!r}; the arms are: {', '.join(self.arms)}")
         if len({self.baseline, *self.compare_also}) != 1 + len(self.compare_also):
             raise ValueError("an arm stands twice among baseline and compare_also")
+        if any(len(set(each)) != len(each) for each in (self.seeds, *(base.seeds for base in self.bases.values()))):
+            raise ValueError("a seed stands twice")
         for name, base in self.bases.items():
-            if any(len(set(seeds)) != len(seeds) for seeds in (self.seeds, base.seeds)):
-                raise ValueError("a seed stands twice")
             if self.target not in base.tokens:
                 raise ValueError(f"bases.{name}.tokens has no {self.target!r}, the target")
         for name, arm in self.arms.items():

@@ -1,8 +1,8 @@
 """``tokka bench overhead``: ``tokka run RECIPE`` in an empty home beside the same work as a plain script, in turns.
 
 The script (``infra.bench.overhead_plain``) makes the same files, which is checked byte by byte. ``tokka run`` makes partitions
-in as many processes as ever (``TOKKA_PROCESSES``). A third run, in one process, times the gates and the manifests with their
-hashes apart (``infra.bench.overhead_run``); Dagster's part is what is left beside them and the work.
+in as many processes as the profile says (``processes``). A third run, in one process, times the gates and the manifests with
+their hashes apart (``infra.bench.overhead_run``); Dagster's part is what is left beside them and the work.
 """
 
 import json

@@ -21,7 +21,7 @@ def place(tmp_path: Path) -> Workplace:
 
 
 def helper_of(process: subprocess.Popen[str]) -> psutil.Process:
-    """The helper of a running command, once it works: it has said that it does by connecting to Dagster's database."""
+    """The helper of a running command."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for child in psutil.Process(process.pid).children():
