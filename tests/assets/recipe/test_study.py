@@ -68,7 +68,7 @@ def test_an_arm_that_cannot_be_is_refused(arm, sentence):
 
 
 def test_each_ablation_is_there_at_three_sizes(catalog, ablations):
-    names = {(each.base, each.arm): each.recipe.name for each in ablations}
+    names = {(each.base, each.arm): each.recipe.name for each in ablations if each.seed is None}
     for arm in (
         "finnish-only",
         "no-pairs",
