@@ -7,12 +7,14 @@ these in sorted arrays, and what is found is compared word by word.
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from assets.engine import map_rows
+from assets.lake.machine import cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ NOT_WORD = r"[^\pL\pN_]+"
 # FNV-1a of 64 bits (RFC 9923).
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
 BITS = 24
+SLICE = 1 << 13
+"""Passages of benchmarks that a thread takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,7 @@ def known_ngrams(texts: Sequence[str], ngram: int, min_words: int) -> Known:
     import numpy as np
 
     passages = [text.split("\f") for text in texts]
-    words, passage = _words(list(chain.from_iterable(passages)))
-    numbers = words.dictionary_encode()
+    numbers, passage = _numbered(list(chain.from_iterable(passages)))
     ids = numbers.indices.to_numpy().astype(np.uint64) + np.uint64(1)
     item = np.repeat(np.arange(len(texts)), [len(of_item) for of_item in passages])[passage]
     places = {ngram: np.flatnonzero(item[: max(len(ids) - ngram + 1, 0)] == item[ngram - 1 :])}
@@ -58,8 +61,9 @@ def known_ngrams(texts: Sequence[str], ngram: int, min_words: int) -> Known:
         lengths = np.diff(np.append(starts, len(ids)))
         for size in range(shortest, ngram):
             places[size] = np.append(places.get(size, starts[:0]), starts[lengths == size])
-    hashes = {size: np.sort(_fnv(ids, at, size)) for size, at in sorted(places.items()) if len(at)}
-    heads = np.sort(_fnv(ids, np.concatenate(list(places.values())), shortest))
+    head = _heads(ids, shortest)
+    hashes = {size: np.sort(_longer(head, ids, at, shortest, size)) for size, at in sorted(places.items()) if len(at)}
+    heads = np.sort(head[np.concatenate(list(places.values()))])
     maybe = np.zeros(1 << BITS, dtype=bool)
     maybe[heads >> np.uint64(64 - BITS)] = True
     return Known(numbers.dictionary, shortest, hashes, heads, maybe)
@@ -113,24 +117,35 @@ def _left(rows: "pa.Table", known: Known) -> "pa.Table":
     ids = pc.fill_null(pc.add(pc.index_in(words, known.words), 1), 0).to_numpy().astype(np.uint64)
     row = np.repeat(np.arange(len(texts)), [len(sides) for sides in texts])
     left = np.zeros(len(texts), dtype=bool)
-    head = _fnv(ids, slice(max(len(ids) - known.shortest + 1, 0)), known.shortest)
+    head = _heads(ids, known.shortest)
     begins = np.flatnonzero(known.maybe[head >> np.uint64(64 - BITS)])
     begins = begins[_is_in(head[begins], known.heads)]
     for size, hashes in known.hashes.items():
         places = begins[begins <= len(ids) - size]
         places = places[text[places] == text[places + size - 1]]
-        places = places[_is_in(_fnv(ids, places, size), hashes)]
+        places = places[_is_in(_longer(head, ids, places, known.shortest, size), hashes)]
         left[row[text[places]]] = True
     return pa.table({"left": left})
 
 
-def _fnv(ids: "np.ndarray", places: "np.ndarray | slice", size: int) -> "np.ndarray":
-    """FNV-1a of the ``size`` numbers from each of some places on: uint64 [places]. A slice begins at 0."""
+def _heads(ids: "np.ndarray", size: int) -> "np.ndarray":
+    """FNV-1a of the ``size`` numbers from each place on that has so many: uint64 [places]."""
     import numpy as np
 
-    rolled = np.full(places.stop if isinstance(places, slice) else len(places), OFFSET, dtype=np.uint64)
+    rolled = np.full(max(len(ids) - size + 1, 0), OFFSET, dtype=np.uint64)
     for word in range(size):
-        rolled ^= ids[word : word + len(rolled)] if isinstance(places, slice) else ids[places + word]
+        rolled ^= ids[word : word + len(rolled)]
+        rolled *= np.uint64(PRIME)
+    return rolled
+
+
+def _longer(head: "np.ndarray", ids: "np.ndarray", places: "np.ndarray", shortest: int, size: int) -> "np.ndarray":
+    """The same of ``size`` numbers, from some places on: the hashes of the first ``shortest`` of them (``head``) go on."""
+    import numpy as np
+
+    rolled = head[places]
+    for word in range(shortest, size):
+        rolled ^= ids[places + word]
         rolled *= np.uint64(PRIME)
     return rolled
 
@@ -154,6 +169,19 @@ def _words(texts: list[str]) -> "tuple[pa.LargeStringArray, np.ndarray]":
     # A text that begins or ends without a word has an empty one there.
     real = pc.not_equal(words, "")
     return words.filter(real), pc.list_parent_indices(split).filter(real).to_numpy()
+
+
+def _numbered(texts: list[str]) -> "tuple[pa.DictionaryArray, np.ndarray]":
+    """``_words`` of many texts, by one thread a core: the words by their numbers from 0 on, and which text each is of."""
+    import numpy as np
+    import pyarrow as pa
+
+    starts = range(0, max(len(texts), 1), SLICE)
+    with ThreadPoolExecutor(cores()) as pool:
+        found = list(pool.map(_words, (texts[start : start + SLICE] for start in starts)))
+    words = pa.chunked_array([words for words, _ in found], pa.large_string()).dictionary_encode()
+    of_text = [start + text for start, (_, text) in zip(starts, found, strict=True)]
+    return words.unify_dictionaries().combine_chunks(), np.concatenate(of_text)
 
 
 def _plain_words(text: str) -> list[str]:
