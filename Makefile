@@ -27,9 +27,9 @@ ui: setup
 	@$(BIN)/tokka ui
 
 # The tests of a file run in one of two workers. What fails there runs once more with nothing beside it, and that counts:
-# some tests watch processes by the clock.
+# some tests watch processes by the clock. Why a test is skipped stands at the end.
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder || { test $$? -eq 1 && \
+	@$(BIN)/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder || { test $$? -eq 1 && \
 		echo "What failed runs once more, alone:" && $(BIN)/python -m pytest --last-failed; }
 
 lint: setup

@@ -18,7 +18,7 @@ from assets.recipe.studies import load_studies
 from assets.recipe.study import Derived, Study
 from orchestration.cli.context import open_instance, open_profile
 from orchestration.cli.output import Exit, duration, err, fail, out, print_json, print_table
-from orchestration.plan import make_plan
+from orchestration.plan import Plan, make_plan
 from orchestration.profile import Profile, home
 from orchestration.study import Sharing, StudyCancelledError, as_rows, in_order, run_study, sharing
 
@@ -127,16 +127,18 @@ def work_saved(found: Sharing) -> dict[str, Any]:
 
 @dataclass
 class TimeLeft:
-    """How long the rest of ``recipes`` recipes takes: each as long as those that this command made, but for the first, which
-    makes what all share; before two are made, ``seconds`` each, where the study says so."""
+    """How long the rest of ``recipes`` recipes takes: each as long as those that this command trained or evaluated, but for the
+    first, which makes what all share; before two are made, ``seconds`` each, where the study says so."""
 
     recipes: int
     seconds: int | None
     _started: float | None = None
     _took: list[float] = field(default_factory=list)
 
-    def said(self, number: int, has_work: bool, now: float) -> str:
+    def said(self, number: int, plan: Plan, now: float) -> str:
         """What to say when recipe ``number``, from 1, begins at ``now``, in seconds of any clock."""
+        # Where the reports of a finished recipe alone are made anew, it says nothing about the others.
+        has_work = any(due.stage.asset in ("pretraining_run", "evaluation") for due in plan.due)
         if self._started is not None:
             self._took.append(now - self._started)
         self._started = now if has_work else None
@@ -172,7 +174,7 @@ def run_command(
                 listener=print_event,
                 on_recipe=lambda number, recipe, plan: err.print(
                     f"[{number}/{len(recipes)}] {recipe}: {len(plan.due)} partitions to make, {len(plan.finished)} are there"
-                    f"{left.said(number, bool(plan.due), time.monotonic())}",
+                    f"{left.said(number, plan, time.monotonic())}",
                     markup=False,
                 ),
             )

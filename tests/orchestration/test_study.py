@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from assets.graph import STAGES
 from assets.lake import Lake
+from orchestration.cli.study import TimeLeft
+from orchestration.plan import Due, Plan
 from tests.workplace import Workplace, small_workplace, wait_for_line
 
 STUDY: dict[str, Any] = {
@@ -188,3 +191,20 @@ def test_an_unknown_study_names_those_there_are(ran: Ran) -> None:
     done = ran.place.tokka("study", "run", "tinny")
     assert done.returncode == 2
     assert "there is no study 'tinny'" in done.stderr and "tiny" in done.stderr
+
+
+def test_the_time_left_is_of_recipes_that_train() -> None:
+    def plan(*assets: str) -> Plan:
+        stages = {stage.asset: stage for stage in STAGES}
+        return Plan(tuple(Due(stages[asset], "a", "new or changed", ()) for asset in assets), {})
+
+    left = TimeLeft(recipes=6, seconds=None)
+    report, training = (
+        plan("scoreboard", "model_card"),
+        plan("pretraining_run", "checkpoint", "evaluation", "scoreboard"),
+    )
+    assert left.said(1, report, 0) == "" and left.said(2, report, 1) == ""
+    assert left.said(3, training, 2) == ""  # takes 200 s, for what all share
+    assert left.said(4, training, 202) == ""  # takes 100 s
+    assert left.said(5, training, 302) == ", about 3:20 left"
+    assert left.said(6, training, 442) == ", about 2:00 left"

@@ -155,7 +155,7 @@ def test_cancel_reaches_the_pods_through_the_folder(modules, folder, apply):
     launcher.cancel(job)
     status = ended(launcher, job)
     assert (status.state, status.exit_code) == ("failed", 75)
-    assert [pod.wait(20) for pod in pods] == [75, 75]
+    assert [pod.wait(60) for pod in pods] == [75, 75]
 
 
 def test_pods_that_are_gone_without_a_word_are_noticed(modules, folder, apply):
