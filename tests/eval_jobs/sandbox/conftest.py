@@ -3,16 +3,13 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from eval_jobs.sandbox import Limits, Outcome, Program, run_programs
 from tests.engines import Docker, Podman
-
-SMALL = Limits(cpu_seconds=3, wall_seconds=15, memory_bytes=256 << 20, scratch_bytes=8 << 20, file_bytes=4 << 20)
-
+from tests.eval_jobs.sandbox.attacks import SMALL, Named, Plainly, Run
 
 ENGINES = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "podman")]
 
@@ -30,9 +27,6 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return request.param
 
 
-Run = Callable[..., Outcome]
-
-
 @pytest.fixture
 def run(backend: str) -> Run:
     """Run one program in the sandbox, after the programs ``before`` in the same place."""
@@ -45,7 +39,7 @@ def run(backend: str) -> Run:
 
 
 @pytest.fixture
-def plainly() -> Callable[[str], str]:
+def plainly() -> Plainly:
     """What the same program prints without a sandbox."""
 
     def call(source: str) -> str:
@@ -56,7 +50,7 @@ def plainly() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def named() -> Callable[[str], list[int]]:
+def named() -> Named:
     """The processes of this machine, in whatever namespace, that gave themselves a name, zombies apart."""
 
     def call(name: str) -> list[int]:
