@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -20,13 +21,24 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["training_jobs.trainer", "training_jobs.pretrain", "tests.training_jobs.forked"])
 
 
+def _hang(_number: int, frame: FrameType | None) -> None:
+    """Hang, but later where a step is being computed: ranks wait for each other in there, and none of them is behind."""
+    while frame is not None:
+        if frame.f_code.co_name == "training_step":
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            return
+        frame = frame.f_back
+    time.sleep(600)
+
+
 def _rank(environment: dict[str, str], spec: str, log: str) -> None:
     """One rank, in a process of its own: what ``python -m training_jobs.pretrain spec`` does.
 
-    SIGUSR1 makes its main thread hang between two steps of Python, while its other threads live.
+    SIGUSR1 makes its main thread hang between two steps, while its other threads live.
     """
     os.environ.update(environment)
-    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(600))
+    signal.signal(signal.SIGUSR1, _hang)
+    signal.signal(signal.SIGALRM, _hang)
     with Path(log).open("ab") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)

@@ -12,17 +12,11 @@ from pathlib import Path
 import pytest
 
 from assets.recipe.reliability import LOST_RANK, PREEMPTED, Saving, Watching
+from tests.servers import free_ports
 
 from .conftest import TRAINING, World
 from .forked import finish, start
 from .test_resume import OFTEN, assert_same, steps_logged
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_rank_that_stands_still_is_named(world: World, finished: Path, tmp_path: Path) -> None:
@@ -107,7 +101,7 @@ time.sleep(60)
 
 def test_a_hang_of_living_ranks_is_noticed_and_those_behind_are_named() -> None:
     """Three processes: the main thread of rank 2 never gets to the exchange of step 3, its thread is alive."""
-    port = str(free_port())
+    port = str(free_ports(1)[0])
     command = [sys.executable, "-c", WATCHED]
     ranks = [subprocess.Popen([*command, str(rank), port], stdout=subprocess.PIPE, text=True) for rank in range(3)]
     try:
@@ -139,7 +133,7 @@ def test_ranks_that_go_on_are_left_alone() -> None:
     from training_jobs.watch import Watch
 
     said: list[str] = []
-    port = free_port()
+    (port,) = free_ports(1)
     server = TCPStore("127.0.0.1", port, 2, True, timedelta(seconds=30), wait_for_workers=False)
     other = TCPStore("127.0.0.1", port, 2, False, timedelta(seconds=30), wait_for_workers=False)
     settings = Watching(silent_seconds=2, hang_minutes=1)

@@ -11,6 +11,7 @@ failed, where torchrun always ends with 1. Where a rank fails, the others are en
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,15 +28,20 @@ PREEMPTED = os.EX_TEMPFAIL
 LAST_WORDS_SECONDS = 3.0
 POLL_SECONDS = 0.1
 NODE_NUMBER = ("TOKKA_NODE", "SLURM_NODEID", "JOB_COMPLETION_INDEX")
+PORTS = range(10_000, 32_768)
+"""Where ranks of one node meet: below the ports that Linux gives to connections on their way out (ip_local_port_range)."""
 _PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on at the moment. Raises OSError where there is none."""
+    # The first rank takes it seconds later: one of those that the kernel gives out could be another's by then.
+    ports = random.SystemRandom().sample(PORTS, 1_000)
+    for port in ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"Of {len(ports)} ports of 127.0.0.1 from {PORTS.start} to {PORTS.stop - 1}, none is free.")
 
 
 def _die_with_parent() -> None:

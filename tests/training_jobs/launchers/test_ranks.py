@@ -75,3 +75,9 @@ def test_a_node_without_its_number_does_not_start(monkeypatch, number):
         monkeypatch.setenv("TOKKA_NODE", number)
     with pytest.raises(ValueError, match="one of 2 nodes"):
         meeting_point(1)
+
+
+def test_a_meeting_point_is_no_port_of_a_connection_on_its_way_out():
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    for _ in range(50):
+        assert not low <= int(meeting_point(2)["MASTER_PORT"]) <= high
