@@ -1,8 +1,12 @@
-"""The gate of a pretraining run: loss finite and falling, tokens as planned, no sample repeated or left out."""
+"""The gate of a pretraining run: loss finite and falling, tokens as planned, no sample repeated or left out.
+
+The loss of a run that starts from a checkpoint may fall by less than its steps differ: it must not rise by more than they do.
+"""
 
 import hashlib
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from itertools import pairwise
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.gates.expectations import at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.recipe.catalog import step_name
+from assets.recipe.catalog import Catalog, step_name
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
@@ -19,6 +23,12 @@ if TYPE_CHECKING:
 
 FEW = 0.01
 """Share of the steps that may be left out as out of the ordinary; a run that needs more has a fault elsewhere."""
+ERRORS = 3.0
+"""Standard errors by which the loss of a run that starts from a checkpoint may be higher at its end."""
+
+
+def bounds(catalog: Catalog, recipe: str) -> dict[str, Any]:
+    return {"continues": catalog.recipe(recipe).model.start_from is not None}
 
 
 def consumed_digest(samples: int, left_out: Sequence[tuple[int, int]] = ()) -> str:
@@ -33,6 +43,23 @@ def consumed_digest(samples: int, left_out: Sequence[tuple[int, int]] = ()) -> s
             digest.update(np.arange(start, min(start + (1 << 20), low), dtype="<i8").tobytes())
         position = max(position, high)
     return digest.hexdigest()
+
+
+def rise(losses: Sequence[float]) -> float:
+    """What the loss rises beyond chance: the mean of the last steps minus that of the first, less ``ERRORS`` standard errors of
+    this difference (Welch 1947); above 0 it rises. Each side has a tenth of the steps, but three where there are as many.
+
+    >>> round(rise([4.0, 4.2, 4.1, 4.0, 4.2, 4.1]), 2)
+    -0.24
+    >>> round(rise([4.0, 4.2, 4.1, 7.0, 8.2, 9.1]), 2)
+    2.17
+    """
+    side = min(len(losses) // 2, max(3, len(losses) // 10))
+    if side < 2:  # too few to tell
+        return 0.0
+    first, last = losses[:side], losses[-side:]
+    error = math.sqrt((statistics.variance(first) + statistics.variance(last)) / side)
+    return statistics.fmean(last) - statistics.fmean(first) - ERRORS * error
 
 
 def profile(version: Profiled) -> list[Row]:
@@ -61,6 +88,7 @@ def profile(version: Profiled) -> list[Row]:
         {
             "losses_not_finite": sum(not math.isfinite(loss) for loss in losses),
             "loss_change": sum(losses[-tail:]) / tail - sum(losses[:tail]) / tail if losses else None,
+            "loss_rise": rise(losses) if losses else None,
             "last_loss": losses[-1] if losses else None,
             "tokens_missing": abs(
                 summary["tokens"] - training.tokens + len(named) * training.global_batch * training.sequence_length
@@ -81,7 +109,13 @@ def profile(version: Profiled) -> list[Row]:
 def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
     return [
         none("losses_not_finite", "every logged loss is a number"),
-        at_most("loss_change", 0.0, "the loss falls: mean of the last tenth minus mean of the first"),
+        at_most(
+            "loss_rise",
+            0.0,
+            f"the loss does not rise by more than {ERRORS:g} standard errors of its last and first steps",
+        )
+        if bounds["continues"]
+        else at_most("loss_change", 0.0, "the loss falls: mean of the last tenth minus mean of the first"),
         none("tokens_missing", "the tokens consumed are those planned, but for the steps left out"),
         none("steps_missing", "the run went to its last step"),
         none("steps_unaccounted", "every step is either logged or named among those left out"),
@@ -100,5 +134,6 @@ GATE = Gate(
     code=("assets.pretraining.gate",),
     profile=profile,
     expectations=expectations,
+    bounds=bounds,
     numbers=("last_loss", "loss_change", "tokens_per_second"),
 )

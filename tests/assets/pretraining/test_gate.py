@@ -12,11 +12,12 @@ from assets.lake import Identity
 from assets.pretraining.cost import known_figures
 from assets.pretraining.gate import consumed_digest
 from assets.pretraining.stage import STAGE, read_metrics
-from assets.recipe.catalog import step_name
+from assets.recipe.catalog import Catalog, step_name
 from assets.recipe.cost import CostAssumptions
+from assets.recipe.model import Recipe
 from assets.recipe.training import Model
 from assets.stage import Plot, Table
-from tests.conftest import failed_columns, judged
+from tests.conftest import RECIPE, changed, failed_columns, judged
 from training_jobs import progress
 from training_jobs.cost import Gauge, Matrices
 
@@ -49,16 +50,16 @@ GOOD = {
 }
 
 
-def put_run(lake, run, name="good"):
+def put_run(lake, run, name="good", recipe="tiny"):
     """A pretraining run in the lake, written as the job writes it."""
-    who = Identity("pretraining_run", "tiny", {"run": name}, "test")
+    who = Identity("pretraining_run", recipe, {"run": name}, "test")
     with lake.write(who) as out:
         lines = "".join(json.dumps(line) + "\n" for line in run["metrics"])
         out.stage("metrics.jsonl").write_text(lines, "utf-8")
         out.write_json("summary.json", run["summary"])
         for step in run["checkpoints"]:
             out.stage(f"checkpoints/{step_name(step)}/model.safetensors").write_bytes(b"weights")
-    return lake.find("pretraining_run", "tiny", who.version)
+    return lake.find("pretraining_run", recipe, who.version)
 
 
 def test_a_good_run_passes_and_is_shown(lake, catalog):
@@ -201,6 +202,34 @@ def test_a_damaged_run_is_stopped(lake, catalog, damage, column):
     receipt = judged(STAGE, lake, put_run(lake, run, damage.__name__), catalog)
     assert not receipt.passed
     assert column in failed_columns(receipt), (receipt.error, receipt.failed)
+
+
+@pytest.mark.parametrize(
+    ("losses", "passes"),
+    [
+        ([4.1, 4.0, 4.2, 4.1, 4.0, 4.2], True),
+        ([4.1, 4.0, 4.2, 4.1, 4.2, 4.2], True),  # 0.07 higher, and the steps lie 0.1 apart
+        ([4.1, 4.0, 4.2, 4.8, 4.9, 5.1], False),
+        ([4.1, 4.0, 4.2, 40.0, 90.0, 100.0], False),
+        ([2.0, 2.0, 2.0, 2.1, 2.1, 2.1], False),
+        ([2.0, 2.1], True),  # too few to tell
+    ],
+)
+def test_a_run_from_a_checkpoint_may_stay_where_it_is_but_not_rise(lake, losses, passes):
+    first = Recipe.model_validate(RECIPE)
+    start = {"recipe": first.name, "step": max(first.training.checkpoints)}
+    steps = {"training__steps": len(losses), "training__checkpoints": [0, len(losses)]}
+    second = changed(RECIPE, name="more", model__start_from=start, **steps)
+    catalog = Catalog.of([first, Recipe.model_validate(second)])
+    run = copy.deepcopy(GOOD)
+    run["metrics"] = [{"step": n, "loss": loss, "tokens": n * BATCH * SEQUENCE} for n, loss in enumerate(losses, 1)]
+    samples = BATCH * len(losses)
+    run["summary"] |= {"steps": len(losses), "tokens": samples * SEQUENCE, "samples": samples}
+    run["summary"]["consumed_digest"] = consumed_digest(samples)
+    run["checkpoints"] = [0, len(losses)]
+    receipt = judged(STAGE, lake, put_run(lake, run, "more", "more"), catalog)
+    assert receipt.passed == passes, (receipt.error, receipt.failed)
+    assert failed_columns(receipt) == (set() if passes else {"loss_rise"})
 
 
 def test_a_run_without_any_logged_step_is_stopped(lake, catalog):
