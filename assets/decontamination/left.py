@@ -24,7 +24,7 @@ NOT_WORD = r"[^\pL\pN_]+"
 # FNV-1a of 64 bits (RFC 9923).
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
 BITS = 24
-SLICE = 1 << 13
+SLICE = 1 << 15
 """Passages of benchmarks that a thread takes at a time."""
 
 

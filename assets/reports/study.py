@@ -11,6 +11,7 @@ from assets.evaluation.seeds import LEAST, holm, mean_of, paired
 from assets.evaluation.statistics import lower_is_better
 from assets.lake import Lake, Manifest
 from assets.recipe.catalog import join, split, step_name
+from assets.recipe.model import Recipe
 from assets.recipe.study import Derived, Study
 from assets.reports.lineage import made_from
 from assets.reports.scores import BASELINE, score_rows
@@ -199,15 +200,31 @@ def verdict(test: Mapping[str, Any]) -> str:
     return f"{'better' if better else 'worse'} than {test['reference']}"
 
 
+def tokens_before(done: Sequence[Derived]) -> dict[str, int]:
+    """Tokens that the weights of each recipe had seen before its first step: those of the checkpoint that it starts from."""
+    recipes = {each.recipe.name: each.recipe for each in done}
+
+    def before(recipe: Recipe) -> int:
+        start = recipe.model.start_from
+        if start is None or start.step is None or start.recipe not in recipes:
+            return 0
+        other = recipes[start.recipe]
+        return start.step * other.training.tokens // other.training.steps + before(other)
+
+    return {name: before(recipe) for name, recipe in recipes.items()}
+
+
 def _curves(study: Study, done: Sequence[Derived], rows: Sequence[Row]) -> list[Row]:
-    """Every metric of each arm over the tokens trained on, as means over seeds."""
+    """Every metric of each arm over the tokens that its weights have seen, as means over seeds."""
+    before = tokens_before(done)
     arms: dict[str, list[str]] = {}
     for each in done:
         arms.setdefault(each.recipe.name, []).append(each.arm)
     found: dict[tuple[str, str, str, int], list[float]] = {}
     for row in rows:
         for arm in arms[row["recipe"]]:
-            found.setdefault((row["task"], row["metric"], arm, row["tokens"]), []).append(row["score"])
+            tokens = before[row["recipe"]] + row["tokens"]
+            found.setdefault((row["task"], row["metric"], arm, tokens), []).append(row["score"])
     return [
         {"task": task, "metric": metric, "arm": arm, "tokens": tokens, **asdict(mean_of(values))}
         for (task, metric, arm, tokens), values in sorted(found.items())
@@ -215,12 +232,14 @@ def _curves(study: Study, done: Sequence[Derived], rows: Sequence[Row]) -> list[
 
 
 def _losses(study: Study, done: Sequence[Derived], runs: Mapping[str, Manifest], lake: Lake) -> list[Row]:
-    """The training loss of each arm over tokens: means over neighbouring steps, then over seeds."""
+    """The training loss of each arm over the tokens that its weights have seen: means over steps, then over seeds."""
     rows: list[Row] = []
+    before = tokens_before(done)
     for arm, recipes in _of_arm(study, done).items():
         curves = [list(_loss_curve(lake, runs[each.recipe.name])) for each in recipes]
         for points in zip(*curves, strict=False):
-            rows.append({"arm": arm, "tokens": points[0][0], **asdict(mean_of([loss for _, loss in points]))})
+            seen = before[recipes[0].recipe.name] + points[0][0]
+            rows.append({"arm": arm, "tokens": seen, **asdict(mean_of([loss for _, loss in points]))})
     return rows
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from assets.evaluation.seeds import LEAST
+from assets.recipe.load import recipe_folders
+from assets.recipe.studies import load_studies
 from assets.reports.page import as_markdown
+from assets.reports.study import tokens_before
 from assets.reports.study_page import as_page
 
 STUDIES = Path(__file__).parents[3] / "docs" / "studies"
@@ -61,14 +64,17 @@ def test_intervals_and_p_values_are_those_of_scipy(report):
         error = (test["high"] - test["low"]) / 2 / stats.t.ppf(0.975, freedom)
         # The error over the items comes on top of the spread over the seeds.
         assert error >= stats.sem(differences) * (1 - 1e-9)
-        assert test["p"] == pytest.approx(2 * stats.t.sf(abs(test["mean"]) / error, freedom), rel=1e-5)
+        # Where every seed has the same scores there is no error either, and scipy's t is 0/0.
+        same = test["mean"] == error == 0
+        assert test["p"] == pytest.approx(1 if same else 2 * stats.t.sf(abs(test["mean"]) / error, freedom), rel=1e-5)
+        assert same == ("no difference" in test["verdict"])
         families.setdefault((test["reference"], *place), []).append(test)
     for tests in families.values():
         largest = 0.0
         for place, test in enumerate(sorted(tests, key=lambda test: test["p"])):
             largest = max(largest, min(1.0, test["p"] * (len(tests) - place)))
             assert test["p_holm"] == pytest.approx(largest, rel=1e-6)
-            assert ("not significant" in test["verdict"]) == (largest >= 0.05)
+            assert ("not significant" in test["verdict"] or "no difference" in test["verdict"]) == (largest >= 0.05)
 
 
 def test_what_is_shared_has_one_digest_each_and_makes_up_the_work_saved(report):
@@ -91,3 +97,10 @@ def test_scores_of_several_checkpoints_are_curves_over_tokens(report):
         f"{metric.replace('_', ' ').capitalize()} over tokens" for metric in metrics
     }
     assert len(plots) == sum(len(section.plots) for section in once.sections) + len(metrics)
+
+
+def test_tokens_of_a_run_that_goes_on_come_after_those_of_the_other():
+    _, derived = load_studies(recipe_folders())["ablations"]
+    before = tokens_before([each for each in derived if each.base == "mini"])
+    for name, tokens in before.items():
+        assert tokens == (327_680 if "-continue-" in name else 0), name
