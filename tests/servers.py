@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from training_jobs.launchers.ranks import PORTS
+
 S3_START_SECONDS = 40
-PORTS = range(10_000, 32_768)
-"""Below those that Linux gives to connections on their way out, one of which could take a port before its server does."""
 
 
 def free_ports(count: int) -> list[int]:

@@ -140,7 +140,9 @@ def _heads(ids: "np.ndarray", size: int) -> "np.ndarray":
 
 
 def _longer(head: "np.ndarray", ids: "np.ndarray", places: "np.ndarray", shortest: int, size: int) -> "np.ndarray":
-    """The same of ``size`` numbers, from some places on: the hashes of the first ``shortest`` of them (``head``) go on."""
+    """FNV-1a of the ``size`` numbers from each of some places on, uint64 [places]: the hashes of the first ``shortest`` of them,
+    which ``head`` has for every place, go on.
+    """
     import numpy as np
 
     rolled = head[places]
@@ -172,7 +174,7 @@ def _words(texts: list[str]) -> "tuple[pa.LargeStringArray, np.ndarray]":
 
 
 def _numbered(texts: list[str]) -> "tuple[pa.DictionaryArray, np.ndarray]":
-    """``_words`` of many texts, by one thread a core: the words by their numbers from 0 on, and which text each is of."""
+    """``_words`` of many texts, by one thread a core: the words by their numbers from 0 on, and which text each is of (int64)."""
     import numpy as np
     import pyarrow as pa
 

@@ -209,7 +209,7 @@ def tokens_before(done: Sequence[Derived]) -> dict[str, int]:
         if start is None or start.step is None or start.recipe not in recipes:
             return 0
         other = recipes[start.recipe]
-        return start.step * other.training.tokens // other.training.steps + before(other)
+        return start.step * other.training.global_batch * other.training.sequence_length + before(other)
 
     return {name: before(recipe) for name, recipe in recipes.items()}
 
