@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from assets.gates.context import ephemeral_context, great_expectations
 from assets.lake import Lake, Manifest, Receipt, code_digest, digest_of
 from assets.lake.receipt import Expectation
 
@@ -106,15 +107,12 @@ def validate(rows: list[Row], expectations: "list[GxExpectation]") -> list[Expec
 
     Great Expectations judges. What was observed is read from the rows: asking for it as well takes twice as long.
     """
-    import great_expectations as gx
     import pandas as pd
-
-    from assets.gates.context import ephemeral_context
 
     frame = pd.DataFrame(rows)
     batch = ephemeral_context()
     outcomes = []
-    suite = gx.ExpectationSuite(name="gate", expectations=expectations)
+    suite = great_expectations().ExpectationSuite(name="gate", expectations=expectations)
     result = batch.get_batch({"dataframe": frame}).validate(suite, result_format="BOOLEAN_ONLY")
     for found in result.results:
         configured = found.expectation_config
