@@ -25,8 +25,8 @@ NOT_WORD = r"[^\pL\pN_ ]+"
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
 BITS = 24
 UPPER, LOWER = 64 - BITS, (1 << BITS) - 1
-SLICE = 1 << 15
-"""Passages of benchmarks that a thread takes at a time."""
+SLICE = 1 << 12
+"""Items of benchmarks that a thread takes at a time."""
 CACHED = 1 << 14
 """Hashes that are rolled at a time: they and what they take stay in a processor's cache."""
 
@@ -51,25 +51,19 @@ def known_ngrams(texts: Sequence[str], ngram: int, min_words: int) -> Known:
     Form feeds part the passages of a text.
     """
     import numpy as np
+    import pyarrow as pa
 
-    passages = [text.split("\f") for text in texts]
-    numbers, passage = _numbered(list(chain.from_iterable(passages)))
-    ids = numbers.indices.to_numpy().astype(np.uint64) + np.uint64(1)
-    item = np.repeat(np.arange(len(texts)), [len(of_item) for of_item in passages])[passage]
-    places = {ngram: np.flatnonzero(item[: max(len(ids) - ngram + 1, 0)] == item[ngram - 1 :])}
     shortest = min(min_words, ngram)
-    for of in (item, passage):
-        starts = np.flatnonzero(np.append(True, of[1:] != of[:-1])[: len(of)])
-        lengths = np.diff(np.append(starts, len(ids)))
-        for size in range(shortest, ngram):
-            places[size] = np.append(places.get(size, starts[:0]), starts[lengths == size])
-    head = _heads(ids, shortest)
-    hashes = {size: np.sort(_longer(head, ids, at, shortest, size)) for size, at in sorted(places.items()) if len(at)}
     maybe = np.zeros((2, 1 << BITS), dtype=bool)
-    for at in places.values():
-        maybe[0, head[at] >> UPPER] = True
-        maybe[1, head[at] & LOWER] = True
-    return Known(numbers.dictionary, shortest, hashes, maybe)
+    slices = [texts[start : start + SLICE] for start in range(0, max(len(texts), 1), SLICE)]
+    with ThreadPoolExecutor(cores()) as pool:
+        words, items, passages = zip(*pool.map(_passages, slices), strict=True)
+        numbers = pa.chunked_array(words).unify_dictionaries()
+        ids = [chunk.indices.to_numpy().astype(np.uint64) + np.uint64(1) for chunk in numbers.chunks]
+        found = list(pool.map(partial(_ngrams, shortest=shortest, ngram=ngram, maybe=maybe), ids, items, passages))
+    sizes = sorted(set(chain.from_iterable(found)))
+    hashes = {size: np.sort(np.concatenate([of[size] for of in found if size in of])) for size in sizes}
+    return Known(numbers.chunk(0).dictionary, shortest, hashes, maybe)
 
 
 def left_in(documents: "pa.Table", known: Known) -> "np.ndarray":
@@ -107,6 +101,35 @@ def searched(documents: "pa.Table") -> Iterator[tuple[str, ...]]:
     sides = zip(documents["text"].to_pylist(), documents["translation"].to_pylist(), strict=True)
     for text, translation in sides:
         yield (text,) if translation is None else (f"{text}\n{translation}", f"{translation}\n{text}")
+
+
+def _passages(texts: Sequence[str]) -> "tuple[pa.DictionaryArray, np.ndarray, np.ndarray]":
+    """The words of some texts, and which text and which passage each is of (int32)."""
+    import numpy as np
+
+    passages = [text.split("\f") for text in texts]
+    words, passage = _words(list(chain.from_iterable(passages)))
+    text = np.repeat(np.arange(len(texts), dtype=np.int32), [len(of_text) for of_text in passages])
+    return words.dictionary_encode(), text[passage], passage.astype(np.int32)
+
+
+def _ngrams(
+    ids: "np.ndarray", item: "np.ndarray", passage: "np.ndarray", shortest: int, ngram: int, maybe: "np.ndarray"
+) -> "dict[int, np.ndarray]":
+    """The hashes of the n-grams of items by size, from the numbers of their words; marks their beginnings in ``maybe``."""
+    import numpy as np
+
+    places = {ngram: np.flatnonzero(item[: max(len(ids) - ngram + 1, 0)] == item[ngram - 1 :])}
+    for of in (item, passage):
+        starts = np.flatnonzero(np.append(True, of[1:] != of[:-1])[: len(of)])
+        lengths = np.diff(np.append(starts, len(ids)))
+        for size in range(shortest, ngram):
+            places[size] = np.append(places.get(size, starts[:0]), starts[lengths == size])
+    head = _heads(ids, shortest)
+    for at in places.values():
+        maybe[0, head[at] >> UPPER] = True
+        maybe[1, head[at] & LOWER] = True
+    return {size: _longer(head, ids, at, shortest, size) for size, at in places.items() if len(at)}
 
 
 def _left(rows: "pa.Table", known: Known) -> "pa.Table":
@@ -179,19 +202,6 @@ def _words(texts: list[str]) -> "tuple[pa.LargeStringArray, np.ndarray]":
     # Between two spaces, and before the first and behind the last, is an empty one.
     real = pc.not_equal(words, "")
     return words.filter(real), pc.list_parent_indices(split).filter(real).to_numpy()
-
-
-def _numbered(texts: list[str]) -> "tuple[pa.DictionaryArray, np.ndarray]":
-    """``_words`` of many texts, by one thread a core: the words by their numbers from 0 on, and which text each is of (int64)."""
-    import numpy as np
-    import pyarrow as pa
-
-    starts = range(0, max(len(texts), 1), SLICE)
-    with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(_words, (texts[start : start + SLICE] for start in starts)))
-    words = pa.chunked_array([words for words, _ in found], pa.large_string()).dictionary_encode()
-    of_text = [start + text for start, (_, text) in zip(starts, found, strict=True)]
-    return words.unify_dictionaries().combine_chunks(), np.concatenate(of_text)
 
 
 def _plain_words(text: str) -> list[str]:
