@@ -14,7 +14,7 @@ def profile(version: Profiled) -> list[Row]:
     """One row over all items."""
     import pyarrow.compute as pc
 
-    items = read_parquet(version.lake, version.manifest, "items.parquet")
+    items = read_parquet(version.lake, version.manifest, "items.parquet", ["id", "text"])
     about = version.lake.read_json(version.manifest, "benchmark.json")
     return [
         {

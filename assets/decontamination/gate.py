@@ -93,7 +93,7 @@ def _texts(lake: Lake, benchmarks: tuple[InputRef, ...]) -> list[str]:
         text
         for ref in benchmarks
         if lake.read_json(ref, "benchmark.json")["available"]
-        for text in read_parquet(lake, lake.manifest(ref), "items.parquet")["text"].to_pylist()
+        for text in read_parquet(lake, lake.manifest(ref), "items.parquet", ["text"])["text"].to_pylist()
     ]
 
 
