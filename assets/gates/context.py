@@ -37,12 +37,13 @@ def great_expectations() -> Any:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     later, collected = _Later(), gc.isenabled()
     sys.meta_path.insert(0, later)
-    # What an import makes stays: the collector would look through it in vain, for a fifth of the time.
+    # What an import makes stays: the collector would look through it in vain, now and whenever it looks through all.
     gc.disable()
     try:
         import great_expectations as gx
     finally:
         sys.meta_path.remove(later)
+        gc.freeze()
         if collected:
             gc.enable()
     return gx

@@ -17,7 +17,7 @@ from assets.lake.manifest import FileEntry
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TEXT_BYTES = 32_000_000
+TEXT_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
