@@ -1,9 +1,11 @@
 """The gate of raw_corpus: schema, ids, text, licence, declared language, encoding, size."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from assets.ahead import ahead
 from assets.corpora.documents import UNKNOWN_LICENSE
-from assets.corpora.language import identify
+from assets.corpora.language import identify, is_known
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.gates.parts import parts_of, read_part, read_whole, share_read
@@ -11,6 +13,7 @@ from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from great_expectations.expectations import Expectation
 
 SAMPLE = 300
@@ -27,25 +30,43 @@ def profile(version: Profiled) -> list[Row]:
     """One row: counts over all documents, part by part; texts in the parts that are read whole (``assets.gates.parts``),
     languages over an evenly spaced sample of about 300 of their documents.
     """
+    source = version.catalog.sources[version.manifest.partition]
+    languages = {"text": source.pair_language or source.language}
+    languages |= {"translation": source.language} if source.is_pairs else {}
+    if source.language == "code":
+        return [_read(version, list(languages))[0]]
+    with ThreadPoolExecutor(1) as beside:
+        # To unpack the model takes about as long as to read the parts.
+        beside.submit(is_known, source.language)
+        row, sample = _read(version, list(languages))
+    shares = []
+    for column, declared in languages.items():
+        found = identify(sample[column].to_pylist(), declared)
+        shares.append(sum(language == declared for language, _ in found) / max(len(found), 1))
+    return [row | {"declared_language_share": min(shares)}]
+
+
+def _read(version: Profiled, columns: list[str]) -> "tuple[Row, pa.Table]":
+    """The row but for the languages; and the sample with its ``columns``, those of texts."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     manifest, lake = version.manifest, version.lake
-    source = version.catalog.sources[manifest.partition]
     counted = manifest.counts["documents"] + manifest.counts["bad_records"]
     row: Row = dict.fromkeys(("documents", "schema_differs", "empty_texts", "unknown_licences"), 0)
-    columns = {"text": source.pair_language or source.language}
-    columns |= {"translation": source.language} if source.is_pairs else {}
     ids: list[pa.ChunkedArray] = []
     samples: list[pa.Table] = []
     damaged = size = read = 0
     parts = parts_of(lake, manifest)
     whole = read_whole(parts, manifest)
     step = max(1, sum(parts[number].rows for number in whole) // SAMPLE)
-    for number, about in enumerate(parts):
-        row["documents"] += about.rows
-        row["schema_differs"] += int(not about.schema.equals(document_schema()))
-        part = read_part(lake, manifest, about, ["id", "license", *(columns if number in whole else ())])
+    reading = (
+        read_part(lake, manifest, about, ["id", "license", *(columns if number in whole else ())])
+        for number, about in enumerate(parts)
+    )
+    for number, part in enumerate(ahead(reading)):
+        row["documents"] += part.num_rows
+        row["schema_differs"] += int(not parts[number].schema.equals(document_schema()))
         row["unknown_licences"] += pc.sum(pc.equal(part["license"], UNKNOWN_LICENSE)).as_py() or 0
         ids.append(part["id"])
         if number not in whole:
@@ -56,7 +77,7 @@ def profile(version: Profiled) -> list[Row]:
             row["empty_texts"] += pc.sum(blank).as_py() or 0
             size += pc.sum(pc.binary_length(part[column])).as_py() or 0
         spaced = range(-read % step, part.num_rows, step)
-        samples.append(part.select(list(columns)).take(pa.array(spaced, pa.int64())))
+        samples.append(part.select(columns).take(pa.array(spaced, pa.int64())))
         read += part.num_rows
     row |= {
         "miscounted": abs(row["documents"] - manifest.counts["documents"]),
@@ -67,14 +88,7 @@ def profile(version: Profiled) -> list[Row]:
         "megabytes": round(size / 1e6 * row["documents"] / max(read, 1), 3),
         "texts_read": share_read(parts, whole),
     }
-    if source.language != "code":
-        sample = pa.concat_tables(samples)
-        shares = []
-        for column, declared in columns.items():
-            found = identify(sample[column].to_pylist(), declared)
-            shares.append(sum(language == declared for language, _ in found) / max(len(found), 1))
-        row["declared_language_share"] = min(shares)
-    return [row]
+    return row, pa.concat_tables(samples)
 
 
 def expectations(bounds: dict[str, Any]) -> "list[Expectation]":

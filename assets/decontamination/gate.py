@@ -7,6 +7,7 @@ of the code that cut them takes part. Phrases that identify no item are no excep
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from assets.ahead import ahead
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
 from assets.gates.parts import parts_of, read_part, read_whole, share_read
@@ -49,13 +50,16 @@ def profile(version: Profiled) -> list[Row]:
     row: Row = dict.fromkeys(("documents_in", "documents", "lost_or_changed", "schema_differs", "contaminated"), 0)
     ids: list[pa.ChunkedArray] = []
     whole = read_whole(parts, manifest)
-    for number, (part_before, part) in enumerate(zip(parts_before, parts, strict=True)):
-        columns = None if number in whole else ["id"]
-        old, new = read_part(lake, before, part_before, columns), read_part(lake, manifest, part, columns)
+    columns = [None if number in whole else ["id"] for number in range(len(parts))]
+    reading = (
+        (read_part(lake, before, old, names), read_part(lake, manifest, new, names))
+        for old, new, names in zip(parts_before, parts, columns, strict=True)
+    )
+    for number, (old, new) in enumerate(ahead(reading)):
         row["documents_in"] += old.num_rows
         row["documents"] += new.num_rows
         ids.append(new["id"])
-        row["schema_differs"] += int(not part.schema.equals(document_schema()))
+        row["schema_differs"] += int(not parts[number].schema.equals(document_schema()))
         row["lost_or_changed"] += _lost_or_changed(old, new, dropped, cut)
         if number not in whole:
             continue

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from assets import engine
+from assets.ahead import ahead
 from assets.dedup.duplicates_gate import KINDS as POOL_KINDS
 from assets.dedup.duplicates_gate import occurrences
 from assets.dedup.text import digested, replaced
@@ -41,7 +42,7 @@ def profile(version: Profiled) -> list[Row]:
     about = parts_of(version.lake, version.manifest)
     whole = read_whole(about, version.manifest)
     row["schema_differs"] = sum(not part.schema.equals(document_schema()) for part in about)
-    for number, (before, kept, removed, trimmed) in enumerate(_parts(version, about, whole)):
+    for number, (before, kept, removed, trimmed) in enumerate(ahead(_parts(version, about, whole))):
         row["documents_in"] += before.num_rows
         row["documents"] += kept.num_rows
         row["removed"] += removed.num_rows

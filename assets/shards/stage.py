@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from assets.ahead import ahead
 from assets.lake import Lake, Manifest
 from assets.lake.documents import DOCUMENTS, part_path, read_parts
 from assets.recipe.catalog import Catalog, join, split
@@ -12,9 +12,9 @@ from assets.shards import gate
 from assets.stage import Input, Shown, Stage, Table, Work
 
 if TYPE_CHECKING:
-    from assets.shards.encode import Rendering
+    import pyarrow as pa
 
-T = TypeVar("T")
+    from assets.shards.encode import Rendering
 
 PROOF_DOCUMENTS = 64
 PROOF_CHARACTERS = 50_000
@@ -88,20 +88,10 @@ def _proved_engine(work: Work, corpus: Manifest, tokenizer: str, rendering: "Ren
     return engines.choose(tokenizer, texts, names.to_pylist(), work.log)
 
 
-def _logged(parts: Iterator[T], count: int, log: logging.Logger) -> Iterator[T]:
+def _logged(parts: "Iterator[pa.Table]", count: int, log: logging.Logger) -> "Iterator[pa.Table]":
     for number, part in enumerate(parts, start=1):
         log.info("encoding part %d of %d", number, count)
         yield part
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items of an iterator; while one is worked on, a thread makes the next."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
 
 
 def show(lake: Lake, manifest: Manifest) -> dict[str, Shown]:

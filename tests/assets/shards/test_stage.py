@@ -12,7 +12,7 @@ from assets.recipe.catalog import Catalog
 from assets.recipe.model import Recipe
 from assets.shards.indexed import ShardError, ShardWriter, read_shard
 from assets.shards.parts import PartsWriter, index_schema, shard_prefix, shard_prefixes, tokenizer_of
-from assets.shards.stage import STAGE, ahead
+from assets.shards.stage import STAGE
 from assets.tokenizer import bpe
 from assets.tokenizer.stage import STAGE as TOKENIZER
 from tests.conftest import (
@@ -215,31 +215,6 @@ def test_shards_of_two_tokenizers_are_not_mixed(lake, catalog, inputs):
     old = made[1].model_copy(update={"inputs": [made[1].inputs[0], changed_tokenizer]})
     with pytest.raises(ShardError, match=rf"{old.name} was made with tokenizer/tiny-bpe/0+ .* Make the shards again"):
         tokenizer_of([made[0], old])
-
-
-def test_the_next_item_is_made_while_one_is_worked_on_and_errors_come_through():
-    made = []
-
-    def items():
-        for number in range(3):
-            made.append(number)
-            yield number
-        raise ValueError("the end")
-
-    found = ahead(items())
-    assert next(found) == 0
-    assert list_until_error(found) == ([1, 2], "the end")
-    assert made == [0, 1, 2]
-
-
-def list_until_error(items):
-    got = []
-    try:
-        for item in items:
-            got.append(item)
-    except ValueError as error:
-        return got, str(error)
-    return got, None
 
 
 def damaged(lake, made, change, index=lambda table: table):
