@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from assets.gates.context import ephemeral_context, great_expectations
+from assets.gates.expectations import core_name
 from assets.lake import Lake, Manifest, Receipt, code_digest, digest_of
 from assets.lake.receipt import Expectation
 
@@ -123,7 +124,7 @@ def validate(rows: list[Row], expectations: "list[GxExpectation]") -> list[Expec
         observed = "missing" if missing else _observed(configured, frame[column], str(meta.get("allowed", "")))
         outcomes.append(
             Expectation(
-                expectation=configured.type,
+                expectation=core_name(configured.type),
                 column=column,
                 allowed=str(meta.get("allowed", "")),
                 observed="error" if raised else observed,
@@ -132,13 +133,13 @@ def validate(rows: list[Row], expectations: "list[GxExpectation]") -> list[Expec
                 meaning=str(meta.get("meaning", "")),
             )
         )
-    order = {(e.expectation_type, getattr(e, "column", "")): place for place, e in enumerate(expectations)}
+    order = {(core_name(e.expectation_type), getattr(e, "column", "")): place for place, e in enumerate(expectations)}
     return sorted(outcomes, key=lambda outcome: order[outcome.expectation, outcome.column])
 
 
 def _observed(configured: "ExpectationConfiguration", values: "pd.Series[Any]", allowed: str) -> str:
     """What was found: the extreme value of the column; where single values are allowed, those that are others."""
-    match configured.type:
+    match core_name(configured.type):
         case "expect_column_max_to_be_between":
             return _shown(values.max())
         case "expect_column_min_to_be_between":

@@ -108,6 +108,24 @@ def test_observed_is_what_great_expectations_itself_finds(rows):
         assert outcome.observed in {", ".join(order) or outcome.allowed for order in permutations(shown)}
 
 
+@given(ROWS)
+@settings(max_examples=40, deadline=None)
+def test_an_expectation_judges_as_the_one_of_great_expectations_that_it_is_named_after(rows):
+    own = [at_most("max", 1, "m"), at_least("min", 0, "m"), none("none", "m"), empty("empty", "m"), true("true", "m")]
+    gxe = gx.expectations
+    core = [
+        gxe.ExpectColumnMaxToBeBetween(column="max", max_value=1),
+        gxe.ExpectColumnMinToBeBetween(column="min", min_value=0),
+        gxe.ExpectColumnDistinctValuesToBeInSet(column="none", value_set=[0]),
+        gxe.ExpectColumnDistinctValuesToBeInSet(column="empty", value_set=[""]),
+        gxe.ExpectColumnMinToBeBetween(column="true", min_value=1, max_value=1),
+    ]
+    batch = ephemeral_context().get_batch({"dataframe": pd.DataFrame(rows)})
+    found = batch.validate(gx.ExpectationSuite(name="core", expectations=core)).results
+    theirs = {r.expectation_config.kwargs["column"]: (r.expectation_config.type, r.success) for r in found}
+    assert {o.column: (o.expectation, o.passed) for o in validate(rows, own)} == theirs
+
+
 def test_other_bounds_are_another_suite(catalog):
     gate = replace(GOOD, bounds=lambda catalog, key: {"n": len(key)})
     assert gate.suite_digest(catalog, "a") != gate.suite_digest(catalog, "ab")
