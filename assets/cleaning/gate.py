@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from assets.ahead import ahead
 from assets.cleaning.encoding import unescaped
 from assets.cleaning.left import KINDS
 from assets.gates.expectations import at_least, at_most, none
@@ -95,7 +96,7 @@ def profile(version: Profiled) -> list[Row]:
     files = zip(raw.under("documents"), manifest.under("documents"), manifest.under("removed"), strict=True)
     for number, (before, kept, removed) in enumerate(files):
         here: list[pa.Array] = []
-        for slice_ in _slices(lake, manifest, kept, ["id", *(sides if number in whole else ())]):
+        for slice_ in ahead(_slices(lake, manifest, kept, ["id", *(sides if number in whole else ())])):
             here.append(slice_["id"])
             row["documents"] += slice_.num_rows
             for side in sides if number in whole else ():

@@ -4,7 +4,9 @@ Whether an n-gram is left is found anew from the benchmarks and the written docu
 of the code that cut them takes part. Phrases that identify no item are no exception: they are cut, too.
 """
 
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from assets.ahead import ahead
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
     from assets.decontamination.left import Known
+
+READERS = 4
+"""Benchmarks that are read at a time."""
 
 
 def bounds(catalog: Catalog, source: str) -> dict[str, Any]:
@@ -93,12 +98,15 @@ def _known(lake: Lake, benchmarks: tuple[InputRef, ...], ngram: int, min_words: 
 
 def _texts(lake: Lake, benchmarks: tuple[InputRef, ...]) -> list[str]:
     """The texts of the items of all benchmarks whose data is at hand."""
-    return [
-        text
-        for ref in benchmarks
-        if lake.read_json(ref, "benchmark.json")["available"]
-        for text in read_parquet(lake, lake.manifest(ref), "items.parquet", ["text"])["text"].to_pylist()
-    ]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(chain.from_iterable(pool.map(partial(_texts_of, lake), benchmarks)))
+
+
+def _texts_of(lake: Lake, benchmark: InputRef) -> list[str]:
+    if not lake.read_json(benchmark, "benchmark.json")["available"]:
+        return []
+    texts: list[str] = read_parquet(lake, lake.manifest(benchmark), "items.parquet", ["text"])["text"].to_pylist()
+    return texts
 
 
 def _changed(lake: Lake, version: InputRef) -> "tuple[pa.Array, pa.Array]":

@@ -29,6 +29,8 @@ SLICE = 1 << 12
 """Items of benchmarks that a thread takes at a time."""
 CACHED = 1 << 14
 """Hashes that are rolled at a time: they and what they take stay in a processor's cache."""
+TEXTS = 4_000_000
+"""Bytes of documents that a thread takes at a time; for each lot Arrow makes a table of the benchmarks' vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def left_in(documents: "pa.Table", known: Known) -> "np.ndarray":
 
     schema = pa.schema([("left", pa.bool_())])
     sides = documents.select(["text", "translation"])
-    held = map_rows(sides, partial(_left, known=known), schema, threads=True)["left"]
+    held = map_rows(sides, partial(_left, known=known), schema, threads=True, slice_bytes=TEXTS)["left"]
     return np.flatnonzero(held.to_numpy())
 
 
