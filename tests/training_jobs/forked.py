@@ -22,9 +22,9 @@ _FORKS.set_forkserver_preload(["training_jobs.trainer", "training_jobs.pretrain"
 
 
 def _hang(_number: int, frame: FrameType | None) -> None:
-    """Hang, but later where a step is being computed: ranks wait for each other in there, and none of them is behind."""
+    """Hang, but later where a step is being computed or a state saved: ranks wait for each other there, and none is behind."""
     while frame is not None:
-        if frame.f_code.co_name == "training_step":
+        if frame.f_code.co_name in ("training_step", "on_train_batch_end"):
             signal.setitimer(signal.ITIMER_REAL, 0.001)
             return
         frame = frame.f_back
