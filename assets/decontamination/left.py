@@ -24,7 +24,9 @@ NOT_WORD = r"[^\pL\pN_ ]+"
 # FNV-1a of 64 bits (RFC 9923).
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
 BITS = 24
+"""Bits of a hash by which a place is looked up in the Bloom filter."""
 UPPER, LOWER = 64 - BITS, (1 << BITS) - 1
+"""The shift and the mask that leave the upper and the lower BITS of a hash."""
 SLICE = 1 << 12
 """Items of benchmarks that a thread takes at a time."""
 CACHED = 1 << 14

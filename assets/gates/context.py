@@ -30,23 +30,26 @@ class _Later:
 
 def great_expectations() -> Any:
     """The library; what the gates do not need of it is not loaded."""
-    if "great_expectations" in sys.modules:
-        import great_expectations as gx
+    if "great_expectations" not in sys.modules:
+        _import()
+    import great_expectations as gx
 
-        return gx
+    return gx
+
+
+def _import() -> None:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     later, collected = _Later(), gc.isenabled()
     sys.meta_path.insert(0, later)
     # What an import makes stays: the collector would look through it in vain, now and whenever it looks through all.
     gc.disable()
     try:
-        import great_expectations as gx
+        import great_expectations  # noqa: F401
     finally:
         sys.meta_path.remove(later)
         gc.freeze()
         if collected:
             gc.enable()
-    return gx
 
 
 def import_beside() -> None:

@@ -115,9 +115,10 @@ def ended(launcher: Launcher, job: str, seconds: float = 120) -> JobStatus:
     return status
 
 
-def printed(launcher: Launcher, job: str, text: str, seconds: float = 120) -> str:
+def printed(launcher: Launcher, job: str, text: str, seconds: float = 120, times: int = 1) -> str:
+    """Wait until a job has printed a text so many times; its log."""
     deadline = time.monotonic() + seconds
-    while text not in (log := launcher.logs(job)):
+    while (log := launcher.logs(job)).count(text) < times:
         assert time.monotonic() < deadline, f"{launcher.poll(job)}: {log}"
         time.sleep(0.05)
     return log

@@ -159,18 +159,10 @@ def test_before_its_time_limit_a_job_leaves_and_goes_on_from_the_queue(modules: 
     log = printed(launcher, job, "the time limit is near", 90)
     assert log.count("met") == 1
     # Only the second attempt may go: the first may see the file before the signal reaches it.
-    again(launcher, job, "met", 90)
+    printed(launcher, job, "met", 90, times=2)
     (folder / "spec.go").touch()
     assert ended(launcher, job, 90).state == "succeeded"
     assert launcher.cost(job).attempts == 2
-
-
-def again(launcher: SlurmLauncher, job: str, text: str, seconds: float) -> None:
-    """Wait until a job has printed ``text`` a second time."""
-    deadline = time.monotonic() + seconds
-    while (log := launcher.logs(job)).count(text) < 2:
-        assert time.monotonic() < deadline, f"{launcher.poll(job)}: {log}"
-        time.sleep(0.05)
 
 
 def test_restarts_are_counted(modules: Path, folder: Path) -> None:
