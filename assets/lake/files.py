@@ -70,7 +70,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine has that id."""
+    """Whether a process of this machine has that id and has not ended; one that nobody has waited for yet has ended, too."""
     if pid <= 0:
         return False
     try:
@@ -79,4 +79,9 @@ def is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        # The state is the first field behind the name, which may hold anything (proc_pid_stat(5)).
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        # Gone meanwhile, or a system without /proc.
+        return not Path("/proc/self/stat").exists()

@@ -1,13 +1,16 @@
 """Patience with servers, and small files that are whole or not there."""
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import botocore.exceptions as boto
 import pytest
 
 from assets.lake import files
-from assets.lake.files import is_transient, patiently, write_whole
+from assets.lake.files import is_alive, is_transient, patiently, write_whole
 
 
 def client_error(status: int) -> boto.ClientError:
@@ -60,3 +63,14 @@ def test_a_whole_file_replaces_the_one_before_and_leaves_nothing_else(tmp_path: 
     write_whole(target, b"one")
     write_whole(target, b"two")
     assert target.read_bytes() == b"two" and list(target.parent.iterdir()) == [target]
+
+
+def test_a_process_that_ended_and_that_nobody_has_waited_for_is_not_alive():
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    assert is_alive(process.pid) and is_alive(os.getpid()) and not is_alive(0)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays until somebody waits for it
+    os.kill(process.pid, 0)
+    assert not is_alive(process.pid)
+    process.communicate()
+    assert not is_alive(process.pid)
