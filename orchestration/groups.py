@@ -8,7 +8,6 @@ import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._utils.error import SerializableErrorInfo
 
-from assets.gates.context import import_beside
 from assets.lake import InputRef, Receipt
 from assets.lake.receipt import Expectation
 from orchestration.database import DatabaseAwayError, await_database, is_away
@@ -75,8 +74,6 @@ def run_group(
 
     Raises DagsterExecutionInterruptedError where the process was told to end meanwhile.
     """
-    if any(item.stage.gate for item in group):
-        import_beside()
     started = time.monotonic()
     result, errors, refs = _executed(definitions, instance, group, tags)
     seconds = time.monotonic() - started

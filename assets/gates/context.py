@@ -1,11 +1,9 @@
 """Great Expectations: its import, and its context, in memory, silent, and made once per process."""
 
-import contextlib
 import functools
 import gc
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
@@ -50,18 +48,6 @@ def _import() -> None:
         gc.freeze()
         if collected:
             gc.enable()
-
-
-def import_beside() -> None:
-    """Begin the import in a thread, beside what this process does before its first gate, which waits for its end."""
-    if "great_expectations" not in sys.modules:
-        threading.Thread(target=_import_quietly, name="great_expectations", daemon=True).start()
-
-
-def _import_quietly() -> None:
-    # What is wrong with it the gate finds, and says, when it imports it itself.
-    with contextlib.suppress(Exception):
-        great_expectations()
 
 
 @functools.cache

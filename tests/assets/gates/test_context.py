@@ -35,21 +35,6 @@ result = ephemeral_context().get_batch({"dataframe": frame}).validate(gx.Expecta
 assert result.success, result
 """
 
-BESIDE = """
-import sys, threading
-from assets.gates.context import import_beside
-from assets.gates.expectations import at_most
-from assets.gates.gate import validate
-
-import_beside()
-(thread,) = [thread for thread in threading.enumerate() if thread.name == "great_expectations"]
-suite = [at_most("a", 2, "few"), at_most("b", 2, "few")]
-assert [outcome.passed for outcome in validate([{"a": 1, "b": 3}], suite)] == [True, False]
-thread.join(10)
-import_beside()
-assert "great_expectations" not in [thread.name for thread in threading.enumerate()]
-"""
-
 
 def ran(code: str) -> str:
     """What a process of its own prints."""
@@ -73,7 +58,3 @@ def test_a_collector_that_was_off_stays_off() -> None:
         "print(gc.isenabled())"
     )
     assert ran(code) == "False\n"
-
-
-def test_a_gate_waits_for_the_import_that_was_begun_beside_other_work() -> None:
-    assert ran(BESIDE) == ""
