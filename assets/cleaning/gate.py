@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from assets.ahead import ahead
@@ -10,10 +9,8 @@ from assets.cleaning.encoding import unescaped
 from assets.cleaning.left import KINDS
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import parts_of, read_whole, share_read
-from assets.lake import Lake, Manifest
-from assets.lake.documents import count_distinct, document_schema
-from assets.lake.manifest import FileEntry
+from assets.gates.parts import parts_of, read_whole, share_read, slices
+from assets.lake.documents import count_distinct, document_schema, read_parquet
 from assets.recipe.catalog import Catalog
 from assets.recipe.load import RecipeError
 
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
 DEFAULT_BY_REASON = 0.5
-ROWS = 1_000
-"""Documents in memory at a time."""
 _VISIBLE = r"[^\pZ\s\x{85}]"
 
 
@@ -62,7 +57,7 @@ class _Personal:
         patterns = [KINDS[kind].candidates for kind in kinds]
         self._worth_a_look = "|".join([*patterns, *(re.escape(mask) for kind in kinds for mask in KINDS[kind].masks)])
 
-    def add(self, ids: "pa.Array", texts: "pa.Array") -> None:
+    def add(self, ids: "pa.ChunkedArray", texts: "pa.ChunkedArray") -> None:
         """Look at the texts of some kept documents, given with their ids."""
         import pyarrow.compute as pc
 
@@ -76,7 +71,7 @@ class _Personal:
             for mask in looked.masks:
                 counts = pc.count_substring(texts, mask)
                 self.masks[kind] += pc.sum(counts).as_py() or 0
-                self.with_masks.append(ids.filter(pc.greater(counts, 0)))
+                self.with_masks += ids.filter(pc.greater(counts, 0)).chunks
 
 
 def profile(version: Profiled) -> list[Row]:
@@ -96,19 +91,19 @@ def profile(version: Profiled) -> list[Row]:
     files = zip(raw.under("documents"), manifest.under("documents"), manifest.under("removed"), strict=True)
     for number, (before, kept, removed) in enumerate(files):
         here: list[pa.Array] = []
-        for slice_ in ahead(_slices(lake, manifest, kept, ["id", *(sides if number in whole else ())])):
-            here.append(slice_["id"])
+        for slice_ in ahead(slices(lake, manifest, kept, ["id", *(sides if number in whole else ())])):
+            here += slice_["id"].chunks
             row["documents"] += slice_.num_rows
             for side in sides if number in whole else ():
                 visible = pc.sum(pc.match_substring_regex(slice_[side], _VISIBLE)).as_py() or 0
                 row["empty_texts"] += slice_.num_rows - visible
                 personal.add(slice_["id"], slice_[side])
-        for slice_ in _slices(lake, manifest, removed, ["id", "reason"]):
-            here.append(slice_["id"])
-            by_reason.update(slice_["reason"].to_pylist())
+        reasons = read_parquet(lake, manifest, removed.path, ["id", "reason"])
+        here += reasons["id"].chunks
+        by_reason.update(reasons["reason"].to_pylist())
         row["schema_differs"] += not parts[number].schema.equals(document_schema())
         found = pa.chunked_array(here, pa.large_string())
-        given = pa.chunked_array([slice_["id"] for slice_ in _slices(lake, raw, before, ["id"])], pa.large_string())
+        given = read_parquet(lake, raw, before.path, ["id"])["id"]
         row["lost"] += _missing(given, found) + _missing(found, given) + len(found) - count_distinct([found])
         ids.append(found)
     removed_documents = sum(by_reason.values())
@@ -140,14 +135,6 @@ def _left_column(kind: str) -> str:
     return f"{kind}_left"
 
 
-def _slices(lake: Lake, version: Manifest, entry: FileEntry, columns: list[str]) -> "Iterator[pa.RecordBatch]":
-    """Some columns of a file, a few documents at a time."""
-    import pyarrow.parquet as pq
-
-    with lake.open_file(version, entry.path) as stream:
-        yield from pq.ParquetFile(stream, buffer_size=1_000_000).iter_batches(ROWS, columns=columns)
-
-
 def _missing(ids: "pa.ChunkedArray", among: "pa.ChunkedArray") -> int:
     """How many of ``ids`` are not ``among`` some."""
     import pyarrow.compute as pc
@@ -168,7 +155,7 @@ def _uncounted(
     raw = version.input("raw_corpus")
     documents = pa.chunked_array(personal.with_masks, pa.large_string())
     for entry in (entry for number, entry in enumerate(raw.under("documents")) if number in whole):
-        for slice_ in _slices(version.lake, raw, entry, ["id", *sides]):
+        for slice_ in slices(version.lake, raw, entry, ["id", *sides]):
             changed = pc.is_in(slice_["id"], documents)
             for side in sides:
                 for text in slice_[side].filter(changed).to_pylist():

@@ -8,7 +8,7 @@ from assets.corpora.documents import UNKNOWN_LICENSE
 from assets.corpora.language import identify, is_known
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import parts_of, read_part, read_whole, share_read
+from assets.gates.parts import parts_of, read_whole, share_read, slices
 from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
 
@@ -53,29 +53,31 @@ def _read(version: Profiled, columns: list[str]) -> "tuple[Row, pa.Table]":
 
     manifest, lake = version.manifest, version.lake
     counted = manifest.counts["documents"] + manifest.counts["bad_records"]
-    row: Row = dict.fromkeys(("documents", "schema_differs", "empty_texts", "unknown_licences"), 0)
+    row: Row = dict.fromkeys(("documents", "empty_texts", "unknown_licences"), 0)
     ids: list[pa.ChunkedArray] = []
     samples: list[pa.Table] = []
     damaged = size = read = 0
     parts = parts_of(lake, manifest)
+    row["schema_differs"] = sum(not part.schema.equals(document_schema()) for part in parts)
     whole = read_whole(parts, manifest)
     step = max(1, sum(parts[number].rows for number in whole) // SAMPLE)
     reading = (
-        read_part(lake, manifest, about, ["id", "license", *(columns if number in whole else ())])
-        for number, about in enumerate(parts)
+        (number, rows)
+        for number, part in enumerate(parts)
+        for rows in slices(lake, manifest, part.entry, ["id", "license", *(columns if number in whole else ())])
     )
-    for number, part in enumerate(ahead(reading)):
+    for number, part in ahead(reading):
         row["documents"] += part.num_rows
-        row["schema_differs"] += int(not parts[number].schema.equals(document_schema()))
         row["unknown_licences"] += pc.sum(pc.equal(part["license"], UNKNOWN_LICENSE)).as_py() or 0
         ids.append(part["id"])
         if number not in whole:
             continue
         damaged += pc.sum(pc.match_substring_regex(part["text"], DAMAGE)).as_py() or 0
         for column in columns:
-            blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(part[column])), 0)
+            lengths = pc.binary_length(part[column])
+            blank = pc.or_(pc.utf8_is_space(part[column]), pc.equal(lengths, 0))
             row["empty_texts"] += pc.sum(blank).as_py() or 0
-            size += pc.sum(pc.binary_length(part[column])).as_py() or 0
+            size += pc.sum(lengths).as_py() or 0
         spaced = range(-read % step, part.num_rows, step)
         samples.append(part.select(columns).take(pa.array(spaced, pa.int64())))
         read += part.num_rows

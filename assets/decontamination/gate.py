@@ -4,6 +4,7 @@ Whether an n-gram is left is found anew from the benchmarks and the written docu
 of the code that cut them takes part. Phrases that identify no item are no exception: they are cut, too.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import chain
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assets.ahead import ahead
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import parts_of, read_part, read_whole, share_read
+from assets.gates.parts import aligned, parts_of, read_whole, share_read, slices
 from assets.lake import InputRef, Lake
 from assets.lake.documents import count_distinct, document_schema, read_parquet
 from assets.recipe.catalog import Catalog
@@ -52,25 +53,36 @@ def profile(version: Profiled) -> list[Row]:
     benchmarks = tuple(ref for ref in manifest.inputs if ref.asset == "benchmark")
     known = _known(lake, benchmarks, config.ngram, config.min_words)
     dropped, cut = _changed(lake, manifest.ref)
-    row: Row = dict.fromkeys(("documents_in", "documents", "lost_or_changed", "schema_differs", "contaminated"), 0)
+    row: Row = {
+        "documents_in": sum(part.rows for part in parts_before),
+        "schema_differs": sum(not part.schema.equals(document_schema()) for part in parts),
+        "contaminated": 0,
+    }
     ids: list[pa.ChunkedArray] = []
     whole = read_whole(parts, manifest)
+
+    lost, changed = [0] * len(parts), [0] * len(parts)
     columns = [None if number in whole else ["id"] for number in range(len(parts))]
     reading = (
-        (read_part(lake, before, old, names), read_part(lake, manifest, new, names))
-        for old, new, names in zip(parts_before, parts, columns, strict=True)
+        (number, *pair)
+        for number, (old, new, names) in enumerate(zip(parts_before, parts, columns, strict=True))
+        for pair in aligned(slices(lake, before, old.entry, names), slices(lake, manifest, new.entry, names), dropped)
     )
-    for number, (old, new) in enumerate(ahead(reading)):
-        row["documents_in"] += old.num_rows
-        row["documents"] += new.num_rows
-        ids.append(new["id"])
-        row["schema_differs"] += int(not parts[number].schema.equals(document_schema()))
-        row["lost_or_changed"] += _lost_or_changed(old, new, dropped, cut)
-        if number not in whole:
-            continue
-        left = new.take(pa.array(left_in(new, known)))
-        if left.num_rows:
-            row["contaminated"] += len(confirmed(left, _texts(lake, benchmarks), config.ngram, config.min_words))
+
+    def compared() -> "Iterator[pa.Table]":
+        """Compare all parts with those before; the slices whose texts are judged."""
+        for number, expected, found in ahead(reading):
+            ids.append(found["id"])
+            lost[number] += expected.num_rows - found.num_rows
+            changed[number] += 0 if lost[number] else _differing(expected, found, cut)
+            if number in whole:
+                yield found
+
+    for left in left_in(compared(), known):
+        texts = chain.from_iterable(_texts(lake, benchmarks))
+        row["contaminated"] += len(confirmed(left, texts, config.ngram, config.min_words))
+    row["documents"] = sum(map(len, ids))
+    row["lost_or_changed"] = sum(abs(fewer) or differ for fewer, differ in zip(lost, changed, strict=True))
     row["dropped"] = len(dropped)
     row["cut"] = len(cut)
     row["unaccounted"] = abs(row["documents_in"] - row["documents"] - row["dropped"])
@@ -96,10 +108,10 @@ def _known(lake: Lake, benchmarks: tuple[InputRef, ...], ngram: int, min_words: 
     return known_ngrams(_texts(lake, benchmarks), ngram, min_words)
 
 
-def _texts(lake: Lake, benchmarks: tuple[InputRef, ...]) -> list[str]:
-    """The texts of the items of all benchmarks whose data is at hand."""
+def _texts(lake: Lake, benchmarks: tuple[InputRef, ...]) -> Iterator[list[str]]:
+    """The texts of the items of each benchmark, none where its data is not at hand."""
     with ThreadPoolExecutor(READERS) as pool:
-        return list(chain.from_iterable(pool.map(partial(_texts_of, lake), benchmarks)))
+        yield from pool.map(partial(_texts_of, lake), benchmarks)
 
 
 def _texts_of(lake: Lake, benchmark: InputRef) -> list[str]:
@@ -120,18 +132,15 @@ def _changed(lake: Lake, version: InputRef) -> "tuple[pa.Array, pa.Array]":
     return dropped, pc.unique(matches.filter(pc.invert(matches["dropped"]))["document"])
 
 
-def _lost_or_changed(old: "pa.Table", new: "pa.Table", dropped: "pa.Array", cut: "pa.Array") -> int:
-    """Documents that are not as they should be: all but dropped ones, in order, and all but the text of cut ones."""
+def _differing(expected: "pa.Table", found: "pa.Table", cut: "pa.Array") -> int:
+    """Documents of two tables of the same length that are not as they should be: the same in all but the text of cut ones."""
     import pyarrow.compute as pc
 
-    expected = old.filter(pc.invert(pc.is_in(old["id"], dropped)))
-    if expected.num_rows != new.num_rows:
-        return abs(expected.num_rows - new.num_rows)
     may_change = pc.is_in(expected["id"], cut)
     differs = 0
     for name in expected.column_names:
-        same = pc.fill_null(pc.equal(expected[name], new[name]), False)
-        same = pc.or_(same, pc.and_(pc.is_null(expected[name]), pc.is_null(new[name])))
+        same = pc.fill_null(pc.equal(expected[name], found[name]), False)
+        same = pc.or_(same, pc.and_(pc.is_null(expected[name]), pc.is_null(found[name])))
         # A cut document has another text than before, any other the same one.
         wrong = pc.equal(same, may_change) if name == "text" else pc.invert(same)
         differs = max(differs, pc.sum(wrong).as_py() or 0)

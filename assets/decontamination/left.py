@@ -1,87 +1,85 @@
 """Finding benchmark text that is left in documents, for the gate: by other means than the code that cuts.
 
-Words come from Arrow's regular expressions and become numbers of the benchmarks' vocabulary, n-grams are FNV-1a hashes of
-these in sorted arrays, and what is found is compared word by word.
+Words become 32-bit polynomials of their characters, n-grams FNV-1a hashes of these in sorted arrays, and what is found is
+compared word by word.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from assets.engine import map_rows
+from assets.engine import map_parts
 from assets.lake.machine import cores
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-NOT_WORD = r"[^\pL\pN_ ]+"
 # FNV-1a of 64 bits (RFC 9923).
 OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
+# Odd, so that multiplying by them loses nothing modulo 2^32: FNV's prime of 32 bits, and the golden ratio (Knuth, TAOCP 3,
+# section 6.4).
+BASE, SPREAD = 0x01000193, 0x9E3779B9
+CODE_POINTS = 0x40000
+"""Where the planes of Unicode end that hold letters and digits; the last code point of these is none."""
 BITS = 24
 """Bits of a hash by which a place is looked up in the Bloom filter."""
 UPPER, LOWER = 64 - BITS, (1 << BITS) - 1
 """The shift and the mask that leave the upper and the lower BITS of a hash."""
-SLICE = 1 << 12
-"""Items of benchmarks that a thread takes at a time."""
-CACHED = 1 << 14
-"""Hashes that are rolled at a time: they and what they take stay in a processor's cache."""
-TEXTS = 4_000_000
-"""Bytes of documents that a thread takes at a time; for each lot Arrow makes a table of the benchmarks' vocabulary."""
+ITEMS, TEXT_BYTES = 1_024, 600_000
+"""Items of benchmarks, and bytes of documents, that a thread takes at a time: what is made of them stays in a cache."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The n-grams of benchmarks: their ``words``, numbered from 1 on, and ``hashes`` by size, uint64, ascending.
+    """The n-grams of benchmarks: their ``hashes`` by size in words, uint64, ascending.
 
     ``shortest`` is the least size. ``maybe`` holds the hashes of so many words at the beginning of all n-grams, by their upper
     and by their lower bits: bool [2, 2^BITS], a Bloom filter.
     """
 
-    words: "pa.LargeStringArray"
     shortest: int
     hashes: "dict[int, np.ndarray]"
     maybe: "np.ndarray"
 
 
-def known_ngrams(texts: Sequence[str], ngram: int, min_words: int) -> Known:
-    """The n-grams of items: runs of ``ngram`` words; items and passages of ``min_words`` and more that are shorter, whole.
+def known_ngrams(benchmarks: Iterable[Sequence[str]], ngram: int, min_words: int) -> Known:
+    """The n-grams of the items of benchmarks: runs of ``ngram`` words; items and passages of ``min_words`` and more that are
+    shorter, whole.
 
-    Form feeds part the passages of a text.
+    Form feeds part the passages of an item's text.
     """
     import numpy as np
-    import pyarrow as pa
 
     shortest = min(min_words, ngram)
     maybe = np.zeros((2, 1 << BITS), dtype=bool)
-    slices = [texts[start : start + SLICE] for start in range(0, max(len(texts), 1), SLICE)]
+    lots = (texts[start : start + ITEMS] for texts in benchmarks for start in range(0, len(texts), ITEMS))
     with ThreadPoolExecutor(cores()) as pool:
-        words, items, passages = zip(*pool.map(_passages, slices), strict=True)
-        numbers = pa.chunked_array(words).unify_dictionaries()
-        ids = [chunk.indices.to_numpy().astype(np.uint64) + np.uint64(1) for chunk in numbers.chunks]
-        found = list(pool.map(partial(_ngrams, shortest=shortest, ngram=ngram, maybe=maybe), ids, items, passages))
-    sizes = sorted(set(chain.from_iterable(found)))
-    hashes = {size: np.sort(np.concatenate([of[size] for of in found if size in of])) for size in sizes}
-    return Known(numbers.chunk(0).dictionary, shortest, hashes, maybe)
+        found = list(pool.map(partial(_ngrams, shortest=shortest, ngram=ngram, maybe=maybe), lots))
+    hashes = {}
+    for size in sorted(set(chain.from_iterable(found))):
+        hashes[size] = np.concatenate([of.pop(size) for of in found if size in of])
+        hashes[size].sort()
+    return Known(shortest, hashes, maybe)
 
 
-def left_in(documents: "pa.Table", known: Known) -> "np.ndarray":
-    """The documents (text, translation) in which the hash of some n-gram is found: their rows, int64, ascending."""
-    import numpy as np
+def left_in(tables: "Iterable[pa.Table]", known: Known) -> "Iterator[pa.Table]":
+    """The documents of some tables in which the hash of some n-gram is found, in order, by slices that hold any."""
     import pyarrow as pa
 
     schema = pa.schema([("left", pa.bool_())])
-    sides = documents.select(["text", "translation"])
-    held = map_rows(sides, partial(_left, known=known), schema, threads=True, slice_bytes=TEXTS)["left"]
-    return np.flatnonzero(held.to_numpy())
+    for documents, found in map_parts(tables, partial(_left, known=known), schema, TEXT_BYTES):
+        left = documents.filter(found["left"])
+        if left.num_rows:
+            yield left
 
 
-def confirmed(documents: "pa.Table", texts: Sequence[str], ngram: int, min_words: int) -> list[int]:
+def confirmed(documents: "pa.Table", texts: Iterable[str], ngram: int, min_words: int) -> list[int]:
     """The rows of documents in which some n-gram of the items stands, compared as lists of words; slow, and for a few."""
     suspects: dict[tuple[str, ...], set[int]] = {}
     for row, sides in enumerate(searched(documents)):
@@ -107,82 +105,66 @@ def searched(documents: "pa.Table") -> Iterator[tuple[str, ...]]:
         yield (text,) if translation is None else (f"{text}\n{translation}", f"{translation}\n{text}")
 
 
-def _passages(texts: Sequence[str]) -> "tuple[pa.DictionaryArray, np.ndarray, np.ndarray]":
-    """The words of some texts, and which text and which passage each is of (int32)."""
+def _ngrams(texts: Sequence[str], shortest: int, ngram: int, maybe: "np.ndarray") -> "dict[int, np.ndarray]":
+    """The hashes of the n-grams of items by size; marks their beginnings in ``maybe``."""
     import numpy as np
 
     passages = [text.split("\f") for text in texts]
     words, passage = _words(list(chain.from_iterable(passages)))
-    text = np.repeat(np.arange(len(texts), dtype=np.int32), [len(of_text) for of_text in passages])
-    return words.dictionary_encode(), text[passage], passage.astype(np.int32)
-
-
-def _ngrams(
-    ids: "np.ndarray", item: "np.ndarray", passage: "np.ndarray", shortest: int, ngram: int, maybe: "np.ndarray"
-) -> "dict[int, np.ndarray]":
-    """The hashes of the n-grams of items by size, from the numbers of their words; marks their beginnings in ``maybe``."""
-    import numpy as np
-
-    places = {ngram: np.flatnonzero(item[: max(len(ids) - ngram + 1, 0)] == item[ngram - 1 :])}
+    item = np.repeat(np.arange(len(texts)), [len(of_text) for of_text in passages])[passage]
+    places = {ngram: np.flatnonzero(item[: max(len(words) - ngram + 1, 0)] == item[ngram - 1 :])}
     for of in (item, passage):
         starts = np.flatnonzero(np.append(True, of[1:] != of[:-1])[: len(of)])
-        lengths = np.diff(np.append(starts, len(ids)))
+        lengths = np.diff(np.append(starts, len(words)))
         for size in range(shortest, ngram):
             places[size] = np.append(places.get(size, starts[:0]), starts[lengths == size])
-    head = _heads(ids, shortest)
+    head = _heads(words, shortest)
     for at in places.values():
         maybe[0, head[at] >> UPPER] = True
         maybe[1, head[at] & LOWER] = True
-    return {size: _longer(head, ids, at, shortest, size) for size, at in places.items() if len(at)}
+    return {size: _longer(head, words, at, shortest, size) for size, at in places.items() if len(at)}
 
 
 def _left(rows: "pa.Table", known: Known) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     texts = list(searched(rows))
     words, text = _words(list(chain.from_iterable(texts)))
-    # A word of no benchmark is 0.
-    ids = pc.fill_null(pc.add(pc.index_in(words, known.words), 1), 0).to_numpy().astype(np.uint64)
     row = np.repeat(np.arange(len(texts)), [len(sides) for sides in texts])
     left = np.zeros(len(texts), dtype=bool)
-    head = _heads(ids, known.shortest)
+    head = _heads(words, known.shortest)
     begins = np.flatnonzero(known.maybe[0, head >> UPPER])
     begins = begins[known.maybe[1, head[begins] & LOWER]]
     for size, hashes in known.hashes.items():
-        places = begins[begins <= len(ids) - size]
+        places = begins[begins <= len(words) - size]
         places = places[text[places] == text[places + size - 1]]
-        places = places[_is_in(_longer(head, ids, places, known.shortest, size), hashes)]
+        places = places[_is_in(_longer(head, words, places, known.shortest, size), hashes)]
         left[row[text[places]]] = True
     return pa.table({"left": left})
 
 
-def _heads(ids: "np.ndarray", size: int) -> "np.ndarray":
-    """FNV-1a of the ``size`` numbers from each place on that has so many: uint64 [places]."""
+def _heads(words: "np.ndarray", size: int) -> "np.ndarray":
+    """FNV-1a of the ``size`` words from each place on that has so many: uint64 [places]."""
     import numpy as np
 
-    rolled = np.full(max(len(ids) - size + 1, 0), OFFSET, dtype=np.uint64)
-    for start in range(0, len(rolled), CACHED):
-        part = rolled[start : start + CACHED]
-        for word in range(start, start + size):
-            part ^= ids[word : word + len(part)]
-            part *= np.uint64(PRIME)
+    rolled = np.full(max(len(words) - size + 1, 0), OFFSET, dtype=np.uint64)
+    for word in range(size if len(rolled) else 0):
+        rolled ^= words[word : word + len(rolled)]
+        rolled *= np.uint64(PRIME)
     return rolled
 
 
-def _longer(head: "np.ndarray", ids: "np.ndarray", places: "np.ndarray", shortest: int, size: int) -> "np.ndarray":
-    """FNV-1a of the ``size`` numbers from each of some places on, uint64 [places]: the hashes of the first ``shortest`` of them,
+def _longer(head: "np.ndarray", words: "np.ndarray", places: "np.ndarray", shortest: int, size: int) -> "np.ndarray":
+    """FNV-1a of the ``size`` words from each of some places on, uint64 [places]: the hashes of the first ``shortest`` of them,
     which ``head`` has for every place, go on.
     """
     import numpy as np
 
     rolled = head[places]
-    for start in range(0, len(places), CACHED):
-        part, at = rolled[start : start + CACHED], places[start : start + CACHED]
-        for word in range(shortest, size):
-            part ^= ids[at + word]
-            part *= np.uint64(PRIME)
+    for word in range(shortest, size):
+        rolled ^= words[places + word]
+        rolled *= np.uint64(PRIME)
     return rolled
 
 
@@ -194,18 +176,46 @@ def _is_in(values: "np.ndarray", ascending: "np.ndarray") -> "np.ndarray":
     return ascending[found] == values if len(ascending) else np.zeros(len(values), dtype=bool)
 
 
-def _words(texts: list[str]) -> "tuple[pa.LargeStringArray, np.ndarray]":
-    """All words of some texts, and which text each is of (int64)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _words(texts: list[str]) -> "tuple[np.ndarray, np.ndarray]":
+    """All words of some texts as numbers, uint64 [words], and which text each is of, int64 [words].
 
-    folded = pa.array([unicodedata.normalize("NFC", text).casefold() for text in texts], pa.large_string())
-    # Few words end with anything but a space: to look for the rest alone takes half the time of splitting by an expression.
-    split = pc.split_pattern(pc.replace_substring_regex(folded, NOT_WORD, " "), " ")
-    words = pc.list_flatten(split)
-    # Between two spaces, and before the first and behind the last, is an empty one.
-    real = pc.not_equal(words, "")
-    return words.filter(real), pc.list_parent_indices(split).filter(real).to_numpy()
+    The number of a word c[0] .. c[n - 1] is the sum of value(c[i]) BASE^i modulo 2^32. Such sums over all characters up to a
+    place are made once; the difference of two over a word, divided by BASE^start, is the number of the word.
+    """
+    import numpy as np
+
+    folded = [unicodedata.normalize("NFC", text).casefold() for text in texts]
+    # Every text ends with a line feed, which is no part of a word.
+    characters = np.frombuffer("\n".join([*folded, ""]).encode("utf-32-le"), np.uint32)
+    values = _values().take(characters, mode="clip")
+    inside = values != 0
+    edges = np.flatnonzero(inside != np.append(False, inside[:-1]))
+    starts, ends = edges[0::2], edges[1::2]
+    raised, lowered = _powers(len(values).bit_length())
+    values *= raised[: len(values)]
+    sums = np.append(np.uint32(0), np.cumsum(values, dtype=np.uint32))
+    words = (sums[ends] - sums[starts]) * lowered[starts]
+    after = np.cumsum([len(text) + 1 for text in folded])
+    return words.astype(np.uint64), np.searchsorted(after, starts, side="right")
+
+
+@cache
+def _values() -> "np.ndarray":
+    """The value of each character by its code point, uint32 [CODE_POINTS]; 0 of those that are no part of words."""
+    import numpy as np
+
+    is_word = [character.isalnum() or character == "_" for character in map(chr, range(CODE_POINTS))]
+    return np.where(is_word, np.arange(CODE_POINTS, dtype=np.uint32) * np.uint32(SPREAD), np.uint32(0))
+
+
+@cache
+def _powers(bits: int) -> "tuple[np.ndarray, np.ndarray]":
+    """BASE^i modulo 2^32 for i from 0 to 2^bits - 1, and the inverses of these: uint32 [2^bits] each."""
+    import numpy as np
+
+    raised, lowered = (np.full(1 << bits, base, np.uint32) for base in (BASE, pow(BASE, -1, 1 << 32)))
+    raised[0] = lowered[0] = 1
+    return tuple(np.multiply.accumulate(powers, dtype=np.uint32) for powers in (raised, lowered))  # type: ignore[return-value]
 
 
 def _plain_words(text: str) -> list[str]:

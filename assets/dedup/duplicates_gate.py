@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from assets.dedup.text import normalise
 from assets.gates.expectations import at_most, none
 from assets.gates.gate import Gate, Profiled, Row
+from assets.gates.parts import slices
 from assets.lake import Lake, Manifest
 from assets.lake.documents import DOCUMENTS, evenly, read_parquet
 from assets.lake.machine import cores
+from assets.lake.manifest import FileEntry
 from assets.recipe.catalog import Catalog
 from assets.recipe.data import Dedup
 
@@ -59,7 +61,7 @@ def profile(version: Profiled) -> list[Row]:
     found = documents = 0
     texts: dict[str, tuple[str, str | None]] = {}
     corpora = [version.lake.manifest(ref) for ref in manifest.inputs]
-    parts = [(corpus, entry.path) for corpus in corpora for entry in corpus.under(DOCUMENTS)]
+    parts = [(corpus, entry) for corpus in corpora for entry in corpus.under(DOCUMENTS)]
     with ThreadPoolExecutor(min(READERS, cores())) as pool:
         look = partial(_look, version.lake, table["id"], wanted)
         for rows, here, members in pool.map(look, *zip(*parts, strict=True)):
@@ -93,14 +95,19 @@ def profile(version: Profiled) -> list[Row]:
 
 
 def _look(
-    lake: Lake, removed: "pa.ChunkedArray", wanted: "pa.Array", corpus: Manifest, path: str
+    lake: Lake, removed: "pa.ChunkedArray", wanted: "pa.Array", corpus: Manifest, entry: FileEntry
 ) -> tuple[int, int, list[Row]]:
-    """The documents of the part at ``path``: how many there are, how many of them are ``removed``, and those ``wanted``."""
+    """The documents of a part: how many there are, how many of them are ``removed``, and those ``wanted``."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    documents = read_parquet(lake, corpus, path, ["id", "text", "translation"])
-    here = pc.sum(pc.is_in(removed, documents["id"])).as_py() or 0
-    return documents.num_rows, here, documents.filter(pc.is_in(documents["id"], wanted)).to_pylist()
+    ids: list[pa.Array] = []
+    members: list[Row] = []
+    for documents in slices(lake, corpus, entry, ["id", "text", "translation"]):
+        ids += documents["id"].chunks
+        members += documents.filter(pc.is_in(documents["id"], wanted)).to_pylist()
+    here = pc.sum(pc.is_in(removed, pa.chunked_array(ids, pa.large_string()))).as_py() or 0
+    return sum(map(len, ids)), here, members
 
 
 def _alike(member: Row, texts: dict[str, tuple[str, str | None]], dedup: Dedup) -> bool:
@@ -144,7 +151,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.dedup.duplicates_gate", "assets.dedup.text", "assets.words"),
+    code=("assets.dedup.duplicates_gate", "assets.dedup.text", "assets.words", "assets.gates.parts"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

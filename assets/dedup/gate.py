@@ -10,12 +10,11 @@ from assets.dedup.duplicates_gate import occurrences
 from assets.dedup.text import digested, replaced
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import Part, parts_of, read_part, read_whole, share_read
+from assets.gates.parts import Part, aligned, parts_of, read_whole, share_read, slices
 from assets.lake.documents import count_distinct, document_schema, read_parts
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from great_expectations.expectations import Expectation
 
@@ -31,39 +30,25 @@ def profile(version: Profiled) -> list[Row]:
     what order, over all of them; what is in them in the parts that are read whole (``assets.gates.parts``).
     """
     import numpy as np
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
     counts = version.manifest.counts
-    names = ("documents_in", "documents", "removed", "lost_or_changed", "schema_differs", "trimmed", "trimmed_lines")
+    names = ("documents_in", "documents", "removed", "lost_or_changed", "trimmed", "trimmed_lines")
     row: Row = dict.fromkeys(names, 0)
     kinds = dict.fromkeys(KINDS, 0)
     ids: list[pa.ChunkedArray] = []
-    digests: list[np.ndarray] = []
     about = parts_of(version.lake, version.manifest)
     whole = read_whole(about, version.manifest)
     row["schema_differs"] = sum(not part.schema.equals(document_schema()) for part in about)
-    for number, (before, kept, removed, trimmed) in enumerate(ahead(_parts(version, about, whole))):
-        row["documents_in"] += before.num_rows
-        row["documents"] += kept.num_rows
-        row["removed"] += removed.num_rows
-        for kind, count in occurrences(removed["kind"]).items():
-            kinds[kind] = kinds.get(kind, 0) + count
-        expected = before.filter(pc.invert(pc.is_in(before["id"], removed["id"])))
-        if trimmed is not None:
-            row["trimmed"] += trimmed.num_rows
-        if trimmed is not None and number not in whole:
-            left = pc.subtract(trimmed["last"], trimmed["first"])
-            row["trimmed_lines"] += pc.sum(pc.subtract(trimmed["lines"], left)).as_py() or 0
-        elif trimmed is not None:
-            expected = _trim(expected, trimmed)
-            row["trimmed_lines"] += _lines(before.filter(pc.is_in(before["id"], trimmed["id"])))
-            row["trimmed_lines"] -= _lines(kept.filter(pc.is_in(kept["id"], trimmed["id"])))
-        row["lost_or_changed"] += abs(expected.num_rows - kept.num_rows) or _changed(expected, kept)
-        ids.append(kept["id"])
-        if number in whole:
-            untrimmed = kept if trimmed is None else kept.filter(pc.invert(pc.is_in(kept["id"], trimmed["id"])))
-            digests.append(_digests(untrimmed))
-    found = np.concatenate(digests)
+    untrimmed = _compared(version, about, whole, row, kinds, ids)
+    schema = pa.schema([("digest", pa.large_binary())])
+    found = np.concatenate(
+        [np.empty(0, "V16")]
+        + [
+            np.frombuffer(b"".join(made["digest"].to_pylist()), "V16")
+            for _, made in engine.map_parts(untrimmed, digested, schema, engine.SLICE_BYTES)
+        ]
+    )
     row["duplicate_ids"] = row["documents"] - count_distinct(ids)
     row["left_duplicates"] = len(found) - len(np.unique(found))
     row["miscounted"] = (
@@ -80,11 +65,19 @@ def profile(version: Profiled) -> list[Row]:
     return [row]
 
 
-def _parts(
-    version: Profiled, about: list[Part], whole: set[int]
-) -> "Iterator[tuple[pa.Table, pa.Table, pa.Table, pa.Table | None]]":
-    """The parts before, and those of what is kept, removed and (where duplicate lines are looked for) trimmed. Of the documents
-    of parts that are not read whole only the ids."""
+def _compared(
+    version: Profiled,
+    about: list[Part],
+    whole: set[int],
+    row: Row,
+    kinds: dict[str, int],
+    ids: "list[pa.ChunkedArray]",
+) -> "Iterator[pa.Table]":
+    """Compare all parts with those of the clean corpus, and count in ``row``, ``kinds`` and ``ids``; the documents, a few at a
+    time, that are as they were before, of the parts that are read whole.
+    """
+    import pyarrow.compute as pc
+
     manifest, lake = version.manifest, version.lake
     clean = version.input("clean_corpus")
     before = parts_of(lake, clean)
@@ -92,10 +85,33 @@ def _parts(
         raise ValueError("the parts of the corpus are not as many as those of the clean corpus that it was made from")
     others = [read_parts(lake, manifest, folder="removed")]
     others += [read_parts(lake, manifest, folder="trimmed")] if manifest.under("trimmed") else []
-    for number, (old, new, *rows) in enumerate(zip(before, about, *others, strict=True)):
+    for number, (old, new, removed, *lines) in enumerate(zip(before, about, *others, strict=True)):
+        trimmed = lines[0] if lines else None
         columns = None if number in whole else ["id"]
-        documents = read_part(lake, clean, old, columns), read_part(lake, manifest, new, columns)
-        yield (*documents, rows[0], rows[1] if len(rows) > 1 else None)
+        row["documents_in"] += old.rows
+        row["removed"] += removed.num_rows
+        row["trimmed"] += trimmed.num_rows if trimmed is not None else 0
+        for kind, count in occurrences(removed["kind"]).items():
+            kinds[kind] = kinds.get(kind, 0) + count
+        if trimmed is not None and number not in whole:
+            left = pc.subtract(trimmed["last"], trimmed["first"])
+            row["trimmed_lines"] += pc.sum(pc.subtract(trimmed["lines"], left)).as_py() or 0
+        missing = differing = 0
+        files = slices(lake, clean, old.entry, columns), slices(lake, manifest, new.entry, columns)
+        for given, kept in ahead(aligned(*files, removed["id"])):
+            expected, untrimmed = given, kept
+            if trimmed is not None and number in whole:
+                expected = _trim(given, trimmed)
+                row["trimmed_lines"] += _lines(given.filter(pc.is_in(given["id"], trimmed["id"])))
+                row["trimmed_lines"] -= _lines(kept.filter(pc.is_in(kept["id"], trimmed["id"])))
+                untrimmed = kept.filter(pc.invert(pc.is_in(kept["id"], trimmed["id"])))
+            row["documents"] += kept.num_rows
+            ids.append(kept["id"])
+            missing += expected.num_rows - kept.num_rows
+            differing += 0 if missing else _changed(expected, kept)
+            if number in whole:
+                yield untrimmed
+        row["lost_or_changed"] += abs(missing) or differing
 
 
 def _trim(documents: "pa.Table", trimmed: "pa.Table") -> "pa.Table":
@@ -126,16 +142,6 @@ def _lines(documents: "pa.Table") -> int:
     import pyarrow.compute as pc
 
     return documents.num_rows + (pc.sum(pc.count_substring(documents["text"], "\n")).as_py() or 0)
-
-
-def _digests(documents: "pa.Table") -> "np.ndarray":
-    """The digests of documents: 16 bytes each [documents]."""
-    import numpy as np
-    import pyarrow as pa
-
-    schema = pa.schema([("digest", pa.large_binary())])
-    found = engine.map_rows(documents.select(["text", "translation"]), digested, schema, threads=True)["digest"]
-    return np.frombuffer(b"".join(found.to_pylist()), "V16")
 
 
 def _changed(expected: "pa.Table", kept: "pa.Table") -> int:

@@ -6,18 +6,23 @@ and of a larger one over whole parts of about so many, spaced evenly from a plac
 chooses which they are, and the next version's are others. ``texts_read`` in a receipt's profile is the share that was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from assets.lake import Lake, Manifest
-from assets.lake.documents import DOCUMENTS, read_parquet
+from assets.lake.documents import DOCUMENTS, PART_ROWS
 from assets.lake.manifest import FileEntry
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TEXT_BYTES = 64_000_000
+SLICE_ROWS = 1_000
+"""Documents that are read at a time with their texts: the memory of one slice serves the next."""
+READ_BYTES = 1_000_000
+"""Bytes of a column that are read from a file at a time."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,40 @@ def read_whole(parts: Sequence[Part], manifest: Manifest, budget: int | None = N
     return {(first + number * len(parts) // count) % len(parts) for number in range(count)}
 
 
-def read_part(lake: Lake, manifest: Manifest, part: Part, columns: Sequence[str] | None = None) -> "pa.Table":
-    """A part, or some of its columns."""
-    return read_parquet(lake, manifest, part.entry.path, columns)
+def slices(
+    lake: Lake, manifest: Manifest, entry: FileEntry, columns: Sequence[str] | None = None
+) -> "Iterator[pa.Table]":
+    """The documents of a file in order, or some of their columns: a few at a time with their texts, a part without these."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = SLICE_ROWS if columns is None or "text" in columns else PART_ROWS
+    with lake.open_file(manifest, entry.path) as stream:
+        file = pq.ParquetFile(stream, buffer_size=READ_BYTES)
+        for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
+            yield pa.Table.from_batches([batch])
+
+
+def aligned(
+    before: "Iterator[pa.Table]", after: "Iterator[pa.Table]", gone: "pa.Array | pa.ChunkedArray"
+) -> "Iterator[tuple[pa.Table, pa.Table]]":
+    """Slices of a part, without the documents ``gone``, each beside the next rows of the part that was made from it.
+
+    These are fewer where documents were lost, and stand beside none where there are too many.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    waiting: pa.Table | None = None
+    for given in before:
+        expected = given.filter(pc.invert(pc.is_in(given["id"], gone)))
+        while (waiting is None or waiting.num_rows < expected.num_rows) and (more := next(after, None)) is not None:
+            waiting = more if waiting is None else pa.concat_tables([waiting, more])
+        found = expected.slice(0, 0) if waiting is None else waiting.slice(0, expected.num_rows)
+        waiting = None if waiting is None else waiting.slice(expected.num_rows)
+        yield expected, found
+    for rest in after if waiting is None else chain([waiting], after):
+        yield rest.slice(0, 0), rest
 
 
 def share_read(parts: Sequence[Part], whole: set[int]) -> float:

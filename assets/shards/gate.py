@@ -1,5 +1,6 @@
 """The gate of tokenized_shards: tokens recounted, ends of documents, ids in range, text equal, the same bytes when rebuilt."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,10 @@ def profile(version: Profiled) -> list[Row]:
     Files are looked at a window at a time. The sample is rebuilt with Hugging Face's tokenizers, whatever engine wrote it.
     """
     from assets.lake.documents import DOCUMENTS
-    from assets.shards.encode import rendering_of
+    from assets.shards.encode import COLUMNS, rendering_of
     from assets.shards.indexed import read_shard
     from assets.shards.parts import shard_prefixes
+    from assets.shards.sample import sampled
     from assets.tokenizer import engines
 
     manifest = version.manifest
@@ -58,9 +60,11 @@ def profile(version: Profiled) -> list[Row]:
     shards = [read_shard(folder / prefix) for prefix in prefixes]
     counted = Counted(index_differs=abs(len(shards) - len(manifest.under(DOCUMENTS))))
     rows = Expected(version.lake, corpus, rendering)
-    for prefix, shard, entry in zip(prefixes, shards, manifest.under(DOCUMENTS), strict=False):
-        _count(folder / f"{prefix}.bin", shard, engines.vocab_size(tokenizer), counted)
-        counted.index_differs += _index_faults(version.lake, manifest, entry.path, shard, rows, corpus.name)
+    with ThreadPoolExecutor(1) as beside:
+        sampling = beside.submit(sampled, version.lake, corpus, COLUMNS, SAMPLE)
+        for prefix, shard, entry in zip(prefixes, shards, manifest.under(DOCUMENTS), strict=False):
+            _count(folder / f"{prefix}.bin", shard, engines.vocab_size(tokenizer), counted)
+            counted.index_differs += _index_faults(version.lake, manifest, entry.path, shard, rows, corpus.name)
     expected = len(rendering.names) * int(corpus.counts["documents"])
     counted.index_differs += abs(rows.taken - expected)
     row: Row = {
@@ -75,7 +79,7 @@ def profile(version: Profiled) -> list[Row]:
         "ids_out_of_range": counted.ids_out_of_range,
         "first_id_out_of_range": counted.first_id_out_of_range,
     }
-    return [row | _rebuilt(version.lake, corpus, tokenizer, rendering, shards)]
+    return [row | _rebuilt(*sampling.result(), tokenizer, rendering, shards)]
 
 
 def _count(data: Path, shard: "Shard", vocab_size: int, counted: Counted) -> None:
@@ -157,17 +161,17 @@ def _index_faults(
 
 
 def _rebuilt(
-    lake: "Lake", corpus: "Manifest", tokenizer: str, rendering: "Rendering", shards: "list[Shard]"
+    rows: list[int], sample: "pa.Table", tokenizer: str, rendering: "Rendering", shards: "list[Shard]"
 ) -> dict[str, int]:
-    """Sampled documents against the shards: whether they are there, decode to their text, and encode to their bytes."""
+    """Sampled documents, by their ``rows`` in the corpus, against the shards: whether they are there, decode to their text, and
+    encode to their bytes.
+    """
     import numpy as np
     from tokenizers import Tokenizer
 
-    from assets.shards.encode import COLUMNS, encode
-    from assets.shards.sample import sampled
+    from assets.shards.encode import encode
     from assets.tokenizer import engines
 
-    rows, sample = sampled(lake, corpus, COLUMNS, SAMPLE)
     ids, lengths = encode(sample, engines.load(engines.HUGGING_FACE, tokenizer), rendering)
     rebuilt = np.split(ids, np.cumsum(lengths)[:-1])
     begins = np.cumsum([0, *(len(shard.lengths) for shard in shards)])

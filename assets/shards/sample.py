@@ -1,11 +1,12 @@
 """A few documents of a corpus, evenly spaced, without reading all of it."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from assets.gates.parts import READ_BYTES, SLICE_ROWS
 from assets.lake import Lake, Manifest
 from assets.lake.documents import DOCUMENTS
 
@@ -34,7 +35,9 @@ def sampled(lake: Lake, corpus: Manifest, columns: Sequence[str], count: int) ->
         rows = begins[part + 1] - begins[part]
         wanted = list(range(0, rows, max(1, rows * len(chosen) // count)))
         with lake.open_file(corpus, parts[part].path) as stream:
-            return [begins[part] + row for row in wanted], _rows(pq.ParquetFile(stream), wanted, columns)
+            return [begins[part] + row for row in wanted], _rows(
+                pq.ParquetFile(stream, buffer_size=READ_BYTES), wanted, columns
+            )
 
     with ThreadPoolExecutor(READERS) as pool:
         found = list(pool.map(read, chosen))
@@ -42,6 +45,7 @@ def sampled(lake: Lake, corpus: Manifest, columns: Sequence[str], count: int) ->
 
 
 def _rows(file: "pa.parquet.ParquetFile", wanted: list[int], columns: Sequence[str]) -> "pa.Table":
+    """The ``wanted`` rows, ascending, of a file; read a few at a time, so that the memory of some serves the next."""
     import pyarrow as pa
 
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -50,5 +54,11 @@ def _rows(file: "pa.parquet.ParquetFile", wanted: list[int], columns: Sequence[s
     for row in wanted:
         group = bisect_right(begins, row) - 1
         by_group.setdefault(group, []).append(row - begins[group])
-    taken = [file.read_row_group(group, columns=list(columns)).take(pa.array(rows)) for group, rows in by_group.items()]
-    return pa.concat_tables(taken)
+    taken = []
+    for group, rows in by_group.items():
+        begin = 0
+        for batch in file.iter_batches(SLICE_ROWS, row_groups=[group], columns=list(columns)):
+            here = rows[bisect_left(rows, begin) : bisect_left(rows, begin + batch.num_rows)]
+            taken.append(batch.take(pa.array([row - begin for row in here], pa.int64())))
+            begin += batch.num_rows
+    return pa.Table.from_batches(taken)

@@ -4,7 +4,6 @@ import ast
 import importlib
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,8 +16,11 @@ from tests.assets.decontamination.test_index import ITEM, SHORT, texts
 
 def rows_left(documents: list[str], items: list[str], ngram: int = 13, min_words: int = 8) -> list[int]:
     table = table_of(documents)
-    rows = left_in(table, known_ngrams(items, ngram, min_words)).tolist()
-    assert [rows[row] for row in confirmed(table.take(pa.array(rows, pa.int64())), items, ngram, min_words)] == rows
+    ids = table["id"].to_pylist()
+    rows = []
+    for left in left_in([table], known_ngrams([items], ngram, min_words)):
+        assert confirmed(left, items, ngram, min_words) == list(range(left.num_rows))
+        rows += [ids.index(name) for name in left["id"].to_pylist()]
     assert confirmed(table, items, ngram, min_words) == rows
     return rows
 
@@ -36,10 +38,7 @@ def test_what_is_left_is_found(documents: list[str], items: list[str], ngram: in
 @given(st.text(), st.text(max_size=5))
 @example("Straße İstanbul ΐx ŉ a\u0308 \u0345 _x_ 1,000.5 x\u00ad ½ 語 \U00020000", "")
 def test_the_words_of_any_text_are_found_again(text: str, more: str) -> None:
-    # Only characters that Unicode has assigned: of others Arrow's newer tables know some.
-    import unicodedata
-
-    text = "".join(c for c in text + more if unicodedata.category(c) != "Cn")
+    text += more
     config = Decontamination(ngram=2, min_words=2)
     assert bool(rows_left([text], [text], 2, 2)) == naive_holds(text, [text], config)
 
@@ -60,9 +59,10 @@ def test_no_n_gram_goes_over_two_documents() -> None:
 
 def test_a_pair_is_searched_in_both_orders() -> None:
     sides = "Open the file menu to save it", "Avaa tiedostovalikko ja tallenna se heti"
-    known = known_ngrams(["\f".join(sides)], 13, 8)
+    known = known_ngrams([["\f".join(sides)]], 13, 8)
     table = table_of([sides, sides[::-1], (sides[0], "Avaa")])
-    assert left_in(table, known).tolist() == [0, 1]
+    (left,) = left_in([table], known)
+    assert left.equals(table.slice(0, 2))
 
 
 @pytest.mark.parametrize("name", ["left", "gate"])
