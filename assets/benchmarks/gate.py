@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.gates.expectations import none, true
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import read_parquet
+from assets.gates.parts import read_table
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
@@ -14,7 +14,7 @@ def profile(version: Profiled) -> list[Row]:
     """One row over all items."""
     import pyarrow.compute as pc
 
-    items = read_parquet(version.lake, version.manifest, "items.parquet", ["id", "text"])
+    items = read_table(version.lake, version.manifest, "items.parquet", ["id", "text"])
     about = version.lake.read_json(version.manifest, "benchmark.json")
     return [
         {
@@ -38,4 +38,9 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
     ]
 
 
-GATE = Gate(code=("assets.benchmarks.gate",), profile=profile, expectations=expectations, numbers=("items",))
+GATE = Gate(
+    code=("assets.benchmarks.gate", "assets.gates.parts"),
+    profile=profile,
+    expectations=expectations,
+    numbers=("items",),
+)

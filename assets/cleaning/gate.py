@@ -9,8 +9,8 @@ from assets.cleaning.encoding import unescaped
 from assets.cleaning.left import KINDS
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import parts_of, read_whole, share_read, slices
-from assets.lake.documents import count_distinct, document_schema, read_parquet
+from assets.gates.parts import parts_of, read_table, read_whole, share_read, slices
+from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
 from assets.recipe.load import RecipeError
 
@@ -91,19 +91,19 @@ def profile(version: Profiled) -> list[Row]:
     files = zip(raw.under("documents"), manifest.under("documents"), manifest.under("removed"), strict=True)
     for number, (before, kept, removed) in enumerate(files):
         here: list[pa.Array] = []
-        for slice_ in ahead(slices(lake, manifest, kept, ["id", *(sides if number in whole else ())])):
+        for slice_ in ahead(slices(lake, manifest, kept.path, ["id", *(sides if number in whole else ())])):
             here += slice_["id"].chunks
             row["documents"] += slice_.num_rows
             for side in sides if number in whole else ():
                 visible = pc.sum(pc.match_substring_regex(slice_[side], _VISIBLE)).as_py() or 0
                 row["empty_texts"] += slice_.num_rows - visible
                 personal.add(slice_["id"], slice_[side])
-        reasons = read_parquet(lake, manifest, removed.path, ["id", "reason"])
+        reasons = read_table(lake, manifest, removed.path, ["id", "reason"])
         here += reasons["id"].chunks
         by_reason.update(reasons["reason"].to_pylist())
         row["schema_differs"] += not parts[number].schema.equals(document_schema())
         found = pa.chunked_array(here, pa.large_string())
-        given = read_parquet(lake, raw, before.path, ["id"])["id"]
+        given = read_table(lake, raw, before.path, ["id"])["id"]
         row["lost"] += _missing(given, found) + _missing(found, given) + len(found) - count_distinct([found])
         ids.append(found)
     removed_documents = sum(by_reason.values())
@@ -155,7 +155,7 @@ def _uncounted(
     raw = version.input("raw_corpus")
     documents = pa.chunked_array(personal.with_masks, pa.large_string())
     for entry in (entry for number, entry in enumerate(raw.under("documents")) if number in whole):
-        for slice_ in slices(version.lake, raw, entry, ["id", *sides]):
+        for slice_ in slices(version.lake, raw, entry.path, ["id", *sides]):
             changed = pc.is_in(slice_["id"], documents)
             for side in sides:
                 for text in slice_[side].filter(changed).to_pylist():

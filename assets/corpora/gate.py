@@ -64,7 +64,7 @@ def _read(version: Profiled, columns: list[str]) -> "tuple[Row, pa.Table]":
     reading = (
         (number, rows)
         for number, part in enumerate(parts)
-        for rows in slices(lake, manifest, part.entry, ["id", "license", *(columns if number in whole else ())])
+        for rows in slices(lake, manifest, part.entry.path, ["id", "license", *(columns if number in whole else ())])
     )
     for number, part in ahead(reading):
         row["documents"] += part.num_rows

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from assets.ahead import ahead
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import aligned, parts_of, read_whole, share_read, slices
+from assets.gates.parts import aligned, parts_of, read_table, read_whole, share_read, slices
 from assets.lake import InputRef, Lake
-from assets.lake.documents import count_distinct, document_schema, read_parquet
+from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def profile(version: Profiled) -> list[Row]:
     reading = (
         (number, *pair)
         for number, (old, new, names) in enumerate(zip(parts_before, parts, columns, strict=True))
-        for pair in aligned(slices(lake, before, old.entry, names), slices(lake, manifest, new.entry, names), dropped)
+        for pair in aligned(
+            slices(lake, before, old.entry.path, names), slices(lake, manifest, new.entry.path, names), dropped
+        )
     )
 
     def compared() -> "Iterator[pa.Table]":
@@ -117,17 +119,15 @@ def _texts(lake: Lake, benchmarks: tuple[InputRef, ...]) -> Iterator[list[str]]:
 def _texts_of(lake: Lake, benchmark: InputRef) -> list[str]:
     if not lake.read_json(benchmark, "benchmark.json")["available"]:
         return []
-    texts: list[str] = read_parquet(lake, lake.manifest(benchmark), "items.parquet", ["text"])["text"].to_pylist()
+    texts: list[str] = read_table(lake, benchmark, "items.parquet", ["text"])["text"].to_pylist()
     return texts
 
 
 def _changed(lake: Lake, version: InputRef) -> "tuple[pa.Array, pa.Array]":
     """The documents that were dropped, and those that were cut, by the matches."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    with lake.open_file(version, "matches.parquet") as stream:
-        matches = pq.read_table(stream, columns=["document", "dropped"])
+    matches = read_table(lake, version, "matches.parquet", ["document", "dropped"])
     dropped = pc.unique(matches.filter(matches["dropped"])["document"])
     return dropped, pc.unique(matches.filter(pc.invert(matches["dropped"]))["document"])
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from assets.dedup.text import normalise
 from assets.gates.expectations import at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import slices
+from assets.gates.parts import read_table, slices
 from assets.lake import Lake, Manifest
-from assets.lake.documents import DOCUMENTS, evenly, read_parquet
+from assets.lake.documents import DOCUMENTS, evenly
 from assets.lake.machine import cores
-from assets.lake.manifest import FileEntry
 from assets.recipe.catalog import Catalog
 from assets.recipe.data import Dedup
 
@@ -55,13 +54,13 @@ def profile(version: Profiled) -> list[Row]:
 
     manifest, counts = version.manifest, version.manifest.counts
     dedup = version.catalog.dedup(manifest.partition)
-    table = read_parquet(version.lake, manifest, "duplicates.parquet")
+    table = read_table(version.lake, manifest, "duplicates.parquet")
     sampled = evenly(table, SAMPLE)
     wanted = pa.array({*sampled["id"].to_pylist(), *sampled["survivor"].to_pylist()}, pa.large_string())
     found = documents = 0
     texts: dict[str, tuple[str, str | None]] = {}
     corpora = [version.lake.manifest(ref) for ref in manifest.inputs]
-    parts = [(corpus, entry) for corpus in corpora for entry in corpus.under(DOCUMENTS)]
+    parts = [(corpus, entry.path) for corpus in corpora for entry in corpus.under(DOCUMENTS)]
     with ThreadPoolExecutor(min(READERS, cores())) as pool:
         look = partial(_look, version.lake, table["id"], wanted)
         for rows, here, members in pool.map(look, *zip(*parts, strict=True)):
@@ -95,15 +94,15 @@ def profile(version: Profiled) -> list[Row]:
 
 
 def _look(
-    lake: Lake, removed: "pa.ChunkedArray", wanted: "pa.Array", corpus: Manifest, entry: FileEntry
+    lake: Lake, removed: "pa.ChunkedArray", wanted: "pa.Array", corpus: Manifest, path: str
 ) -> tuple[int, int, list[Row]]:
-    """The documents of a part: how many there are, how many of them are ``removed``, and those ``wanted``."""
+    """The documents of the part at ``path``: how many there are, how many of them are ``removed``, and those ``wanted``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     ids: list[pa.Array] = []
     members: list[Row] = []
-    for documents in slices(lake, corpus, entry, ["id", "text", "translation"]):
+    for documents in slices(lake, corpus, path, ["id", "text", "translation"]):
         ids += documents["id"].chunks
         members += documents.filter(pc.is_in(documents["id"], wanted)).to_pylist()
     here = pc.sum(pc.is_in(removed, pa.chunked_array(ids, pa.large_string()))).as_py() or 0

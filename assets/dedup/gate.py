@@ -10,8 +10,8 @@ from assets.dedup.duplicates_gate import occurrences
 from assets.dedup.text import digested, replaced
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import Part, aligned, parts_of, read_whole, share_read, slices
-from assets.lake.documents import count_distinct, document_schema, read_parts
+from assets.gates.parts import Part, aligned, parts_of, read_table, read_whole, share_read, slices
+from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def _compared(
     before = parts_of(lake, clean)
     if len(before) != len(about):
         raise ValueError("the parts of the corpus are not as many as those of the clean corpus that it was made from")
-    others = [read_parts(lake, manifest, folder="removed")]
-    others += [read_parts(lake, manifest, folder="trimmed")] if manifest.under("trimmed") else []
-    for number, (old, new, removed, *lines) in enumerate(zip(before, about, *others, strict=True)):
+    folders = [manifest.under("removed"), *([manifest.under("trimmed")] if manifest.under("trimmed") else [])]
+    for number, (old, new, *changes) in enumerate(zip(before, about, *folders, strict=True)):
+        removed, *lines = (read_table(lake, manifest, file.path) for file in changes)
         trimmed = lines[0] if lines else None
         columns = None if number in whole else ["id"]
         row["documents_in"] += old.rows
@@ -97,7 +97,7 @@ def _compared(
             left = pc.subtract(trimmed["last"], trimmed["first"])
             row["trimmed_lines"] += pc.sum(pc.subtract(trimmed["lines"], left)).as_py() or 0
         missing = differing = 0
-        files = slices(lake, clean, old.entry, columns), slices(lake, manifest, new.entry, columns)
+        files = slices(lake, clean, old.entry.path, columns), slices(lake, manifest, new.entry.path, columns)
         for given, kept in ahead(aligned(*files, removed["id"])):
             expected, untrimmed = given, kept
             if trimmed is not None and number in whole:

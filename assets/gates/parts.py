@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from assets.lake import Lake, Manifest
+from assets.lake import InputRef, Lake, Manifest
 from assets.lake.documents import DOCUMENTS, PART_ROWS
 from assets.lake.manifest import FileEntry
 
@@ -60,15 +60,21 @@ def read_whole(parts: Sequence[Part], manifest: Manifest, budget: int | None = N
     return {(first + number * len(parts) // count) % len(parts) for number in range(count)}
 
 
-def slices(
-    lake: Lake, manifest: Manifest, entry: FileEntry, columns: Sequence[str] | None = None
-) -> "Iterator[pa.Table]":
-    """The documents of a file in order, or some of their columns: a few at a time with their texts, a part without these."""
+def read_table(lake: Lake, version: Manifest | InputRef, path: str, columns: Sequence[str] | None = None) -> "pa.Table":
+    """A Parquet file of a version, or some of its columns. Of small files this takes half the time of ``pyarrow``'s own way."""
+    import pyarrow.parquet as pq
+
+    with lake.open_file(version, path) as stream:
+        return pq.ParquetFile(stream).read(None if columns is None else list(columns), use_threads=False)
+
+
+def slices(lake: Lake, manifest: Manifest, path: str, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
+    """The documents of a part in order, or some of their columns: a few at a time with their texts, all without these."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = SLICE_ROWS if columns is None or "text" in columns else PART_ROWS
-    with lake.open_file(manifest, entry.path) as stream:
+    with lake.open_file(manifest, path) as stream:
         file = pq.ParquetFile(stream, buffer_size=READ_BYTES)
         for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
             yield pa.Table.from_batches([batch])

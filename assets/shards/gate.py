@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.gates.expectations import at_least, empty, none
 from assets.gates.gate import Gate, Profiled, Row
+from assets.gates.parts import read_table
+from assets.lake.documents import DOCUMENTS
 from assets.recipe.catalog import split
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ def profile(version: Profiled) -> list[Row]:
 
     Files are looked at a window at a time. The sample is rebuilt with Hugging Face's tokenizers, whatever engine wrote it.
     """
-    from assets.lake.documents import DOCUMENTS
     from assets.shards.encode import COLUMNS, rendering_of
     from assets.shards.indexed import read_shard
     from assets.shards.parts import shard_prefixes
@@ -110,10 +111,8 @@ class Expected:
     """The rows that the document indexes shall have, in order: the corpus' documents, each in all its renderings."""
 
     def __init__(self, lake: "Lake", corpus: "Manifest", rendering: "Rendering") -> None:
-        from assets.lake.documents import read_parts
-
         self.renderings = rendering.names
-        self.parts = read_parts(lake, corpus, ["id"])
+        self.parts = (read_table(lake, corpus, entry.path, ["id"]) for entry in corpus.under(DOCUMENTS))
         self.waiting: pa.ChunkedArray | None = None
         self.taken = 0
 
@@ -226,7 +225,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.shards.gate", "assets.shards.sample"),
+    code=("assets.shards.gate", "assets.shards.sample", "assets.gates.parts"),
     profile=profile,
     expectations=expectations,
     numbers=("documents", "tokens"),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.lake.documents import read_parquet
+from assets.gates.parts import read_table
 from assets.recipe.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def profile(version: Profiled) -> list[Row]:
         "ids_beyond_vocabulary": sum(id_ >= config.vocab_size for id_ in vocabulary.values()),
         "vocab_size": len(vocabulary),
     }
-    held_out = read_parquet(version.lake, version.manifest, HELD_OUT).select(["language", "text"]).to_pylist()
+    held_out = read_table(version.lake, version.manifest, HELD_OUT, ["language", "text"]).to_pylist()
     texts = {lang: [each["text"] for each in held_out if each["language"] == lang] for lang in sorted(config.sources)}
     failures = 0
     for language, samples in {**texts, "hard_texts": list(HARD_TEXTS)}.items():
@@ -85,7 +85,7 @@ def expectations(bounds: dict[str, Any]) -> "list[Expectation]":
 
 
 GATE = Gate(
-    code=("assets.tokenizer.gate", "assets.tokenizer.measure", "assets.tokenizer.bpe"),
+    code=("assets.tokenizer.gate", "assets.tokenizer.measure", "assets.tokenizer.bpe", "assets.gates.parts"),
     profile=profile,
     expectations=expectations,
     bounds=bounds,

@@ -25,16 +25,18 @@ def test_a_small_corpus_is_read_whole(lake, version):
     found = parts_of(lake, version)
     assert sum(part.rows for part in found) == len(FINNISH)
     assert read_whole(found, version) == {0} and share_read(found, {0}) == 1
-    assert [row["text"] for rows in slices(lake, version, found[0].entry) for row in rows.to_pylist()] == list(FINNISH)
+    assert [row["text"] for rows in slices(lake, version, found[0].entry.path) for row in rows.to_pylist()] == list(
+        FINNISH
+    )
 
 
 def test_texts_are_read_a_few_at_a_time_and_ids_all_at_once(lake, monkeypatch):
     monkeypatch.setattr("assets.gates.parts.SLICE_ROWS", 4)
     version = put_documents(lake, "clean_corpus", "docs_fi", [str(number) for number in range(10)])
     (part,) = parts_of(lake, version)
-    assert [rows.num_rows for rows in slices(lake, version, part.entry)] == [4, 4, 2]
-    assert [rows.num_rows for rows in slices(lake, version, part.entry, ["text"])] == [4, 4, 2]
-    (ids,) = slices(lake, version, part.entry, ["id"])
+    assert [rows.num_rows for rows in slices(lake, version, part.entry.path)] == [4, 4, 2]
+    assert [rows.num_rows for rows in slices(lake, version, part.entry.path, ["text"])] == [4, 4, 2]
+    (ids,) = slices(lake, version, part.entry.path, ["id"])
     assert ids.column_names == ["id"] and ids.num_rows == 10
 
 
