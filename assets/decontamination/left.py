@@ -25,8 +25,10 @@ OFFSET, PRIME = 0xCBF29CE484222325, 0x100000001B3
 # Odd, so that multiplying by them loses nothing modulo 2^32: FNV's prime of 32 bits, and the golden ratio (Knuth, TAOCP 3,
 # section 6.4).
 BASE, SPREAD = 0x01000193, 0x9E3779B9
-CODE_POINTS = 0x40000
-"""Where the planes of Unicode end that hold letters and digits; the last code point of these is none."""
+SEVERAL = 0xFFFFFFFF
+"""Stands for the value of a character that is case-folded to several."""
+CASES, CODE_POINTS = 0x20000, 0x40000
+"""Where the planes of Unicode end that hold letters with case, and those that hold any; the last code point is none."""
 BITS = 24
 """Bits of a hash by which a place is looked up in the Bloom filter."""
 UPPER, LOWER = 64 - BITS, (1 << BITS) - 1
@@ -57,6 +59,7 @@ def known_ngrams(benchmarks: Iterable[Sequence[str]], ngram: int, min_words: int
     import numpy as np
 
     shortest = min(min_words, ngram)
+    _values()  # once, before threads ask for it
     maybe = np.zeros((2, 1 << BITS), dtype=bool)
     lots = (texts[start : start + ITEMS] for texts in benchmarks for start in range(0, len(texts), ITEMS))
     with ThreadPoolExecutor(cores()) as pool:
@@ -179,33 +182,48 @@ def _is_in(values: "np.ndarray", ascending: "np.ndarray") -> "np.ndarray":
 def _words(texts: list[str]) -> "tuple[np.ndarray, np.ndarray]":
     """All words of some texts as numbers, uint64 [words], and which text each is of, int64 [words].
 
-    The number of a word c[0] .. c[n - 1] is the sum of value(c[i]) BASE^i modulo 2^32. Such sums over all characters up to a
-    place are made once; the difference of two over a word, divided by BASE^start, is the number of the word.
+    The number of a word c[0] .. c[n - 1] is the sum of value(c[i]) BASE^i modulo 2^32. Characters between words have the value 0,
+    so that the sum of value(c) BASE^place from the start of a word to that of the next, divided by BASE^start, is its number.
     """
     import numpy as np
 
-    folded = [unicodedata.normalize("NFC", text).casefold() for text in texts]
-    # Every text ends with a line feed, which is no part of a word.
-    characters = np.frombuffer("\n".join([*folded, ""]).encode("utf-32-le"), np.uint32)
-    values = _values().take(characters, mode="clip")
+    normal = [unicodedata.normalize("NFC", text) for text in texts]
+    values = _values_of(normal)
+    if (values == SEVERAL).any():
+        normal = [text.casefold() for text in normal]
+        values = _values_of(normal)
     inside = values != 0
-    edges = np.flatnonzero(inside != np.append(False, inside[:-1]))
-    starts, ends = edges[0::2], edges[1::2]
+    starts = np.flatnonzero(inside & ~np.append(False, inside[:-1]))
     raised, lowered = _powers(len(values).bit_length())
     values *= raised[: len(values)]
-    sums = np.append(np.uint32(0), np.cumsum(values, dtype=np.uint32))
-    words = (sums[ends] - sums[starts]) * lowered[starts]
-    after = np.cumsum([len(text) + 1 for text in folded])
+    words = np.add.reduceat(values, starts, dtype=np.uint32) * lowered[starts]
+    after = np.cumsum([len(text) + 1 for text in normal])
     return words.astype(np.uint64), np.searchsorted(after, starts, side="right")
+
+
+def _values_of(texts: list[str]) -> "np.ndarray":
+    """The values of all characters of some texts, uint32; after each text stands a line feed, which is no part of a word."""
+    import numpy as np
+
+    characters = np.frombuffer("\n".join([*texts, ""]).encode("utf-32-le"), np.uint32)
+    return _values().take(characters, mode="clip")
 
 
 @cache
 def _values() -> "np.ndarray":
-    """The value of each character by its code point, uint32 [CODE_POINTS]; 0 of those that are no part of words."""
+    """The value of each character by its code point, uint32 [CODE_POINTS]: that of the character that it is case-folded to,
+    SEVERAL where these are several, 0 where it is no part of a word.
+    """
     import numpy as np
 
-    is_word = [character.isalnum() or character == "_" for character in map(chr, range(CODE_POINTS))]
-    return np.where(is_word, np.arange(CODE_POINTS, dtype=np.uint32) * np.uint32(SPREAD), np.uint32(0))
+    points = np.arange(CODE_POINTS, dtype=np.uint32)
+    folded = [chr(point).casefold() for point in range(CASES)]
+    points[:CASES] = [ord(characters[0]) for characters in folded]
+    characters = points.view("U1")
+    is_word = np.strings.isalnum(characters) | (characters == "_")
+    values = np.where(is_word, points * np.uint32(SPREAD), np.uint32(0))
+    values[[point for point, characters in enumerate(folded) if len(characters) > 1]] = SEVERAL
+    return values
 
 
 @cache

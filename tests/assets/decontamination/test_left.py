@@ -2,13 +2,14 @@
 
 import ast
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assets.decontamination.left import confirmed, known_ngrams, left_in
+from assets.decontamination.left import CODE_POINTS, SEVERAL, _values, confirmed, known_ngrams, left_in
 from assets.recipe.data import Decontamination
 from tests.assets.decontamination.conftest import demo_texts, naive_holds, table_of
 from tests.assets.decontamination.test_index import ITEM, SHORT, texts
@@ -41,6 +42,20 @@ def test_the_words_of_any_text_are_found_again(text: str, more: str) -> None:
     text += more
     config = Decontamination(ngram=2, min_words=2)
     assert bool(rows_left([text], [text], 2, 2)) == naive_holds(text, [text], config)
+
+
+def test_every_character_has_the_value_of_what_it_is_case_folded_to() -> None:
+    values = _values()
+    for point, character in enumerate(map(chr, range(sys.maxunicode + 1))):
+        folded, value = character.casefold(), int(values[min(point, CODE_POINTS - 1)])
+        if len(folded) > 1:
+            assert value == SEVERAL, hex(point)
+        elif folded.isalnum() or folded == "_":
+            assert value == values[ord(folded)] != 0, hex(point)
+        else:
+            assert value == 0, hex(point)
+    apart = [c for c in map(chr, range(CODE_POINTS)) if c.casefold() == c and (c.isalnum() or c == "_")]
+    assert len({int(values[ord(c)]) for c in apart} | {0, SEVERAL}) == len(apart) + 2
 
 
 def test_an_item_in_real_text_is_found_and_nothing_else() -> None:
