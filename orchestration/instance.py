@@ -2,8 +2,10 @@
 
 import fcntl
 import json
+import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from assets.lake.files import is_alive
 from assets.recipe.load import PROJECT
 from orchestration.profile import home
 from orchestration.secret_files import SecretFileError, read_secret_files
+
+log = logging.getLogger(__name__)
 
 SETTINGS = PROJECT / "infra" / "dagster" / "local.yaml"
 POSTGRES_SETTINGS = PROJECT / "infra" / "dagster" / "postgres.yaml"
@@ -118,6 +122,8 @@ class InstanceError(ValueError):
 
 
 HOST, PROCESS = "tokka/host", "tokka/process"
+LOOK_SECONDS = 10.0
+"""Between two looks for runs whose process is gone, while a run works or waits."""
 
 
 def process_tags() -> dict[str, str]:
@@ -143,3 +149,27 @@ def close_dead_runs(instance: dg.DagsterInstance, own: bool = False) -> int:
         # A killed process cannot give back its places in pools, for which the next run would wait.
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(dead)
+
+
+@contextmanager
+def closing_dead_runs(instance: dg.DagsterInstance, seconds: float = LOOK_SECONDS) -> Iterator[None]:
+    """``close_dead_runs`` every so many seconds as long as the block lasts.
+
+    A run that is killed while another one waits for its place in a pool would otherwise keep it until the next command.
+    """
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(seconds):
+            try:
+                close_dead_runs(instance)
+            except Exception as error:  # a database that is away for a moment; the run itself says so, and waits
+                log.info("Runs whose process is gone could not be looked for (%s).", error)
+
+    looking = threading.Thread(target=look, name="closing_dead_runs", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        looking.join()

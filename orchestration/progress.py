@@ -5,14 +5,20 @@ import sys
 
 import dagster as dg
 
+from orchestration.pools import waited_for
+
 
 class _StageMessages(logging.Filter):
-    """Lets through what stages and jobs say. Dagster's own events are in its log; what gates find, the caller prints."""
+    """Lets through what stages and jobs say, and what they wait for. Dagster's other events are in its log; what gates find, the
+    caller prints.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         meta = getattr(record, "dagster_meta", {}) or {}
-        step = meta.get("step_key")
-        return meta.get("dagster_event") is None and step is not None and not step.endswith("_gate")
+        step, event = meta.get("step_key"), meta.get("dagster_event")
+        if event is not None:
+            return waited_for(event) is not None
+        return record.levelno >= logging.INFO and step is not None and not step.endswith("_gate")
 
 
 class _Lines(logging.Handler):
@@ -22,7 +28,11 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", {}) or {}
         partition = (meta.get("job_tags") or {}).get("dagster/partition", "")
-        message = f"{partition}: {meta.get('orig_message', record.getMessage())}"
+        pool = waited_for(meta.get("dagster_event"))
+        said = meta.get("orig_message", record.getMessage())
+        message = f"{partition}: " + (
+            said if pool is None else f"waits for a place in the pool {pool}, which another run has"
+        )
         if sys.stderr.isatty() and record.levelno < logging.WARNING:
             sys.stderr.write(f"\r\033[K        {message[:110]}")
         else:
@@ -39,7 +49,8 @@ def clear_line() -> None:
 @dg.logger(config_schema=None, description="The messages of stages and jobs, one line each, on stderr.")
 def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger for terminals; ``tokka run`` uses it."""
-    logger = logging.Logger("tokka.progress", logging.INFO)
+    # Dagster logs its own events as details.
+    logger = logging.Logger("tokka.progress", logging.DEBUG)
     handler = _Lines()
     handler.addFilter(_StageMessages())
     logger.addHandler(handler)

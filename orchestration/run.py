@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -14,7 +15,7 @@ from orchestration.database import keep_connections
 from orchestration.execute import ACCEPT_RISK
 from orchestration.groups import Ended, GateFailure, JobFailure, StepDone, run_group
 from orchestration.helper import Helper
-from orchestration.instance import close_dead_runs, process_tags
+from orchestration.instance import close_dead_runs, closing_dead_runs, process_tags
 from orchestration.interrupts import interrupts
 from orchestration.plan import Due, Plan, in_groups, make_plan
 from orchestration.profile import Profile
@@ -71,14 +72,17 @@ class Runner:
         self._catalog, self._profile, self._instance = catalog, profile, instance
         self._definitions = build_definitions(catalog, profile)
         self._helpers: list[Helper] = []
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         keep_connections(self._instance)
+        self._open.enter_context(closing_dead_runs(self._instance))
         return self
 
     def __exit__(self, *error: object) -> None:
         for helper in self._helpers:
             helper.close()
+        self._open.close()
 
     def carry_out(self, plan: Plan, tags: dict[str, str], outcome: Outcome, listener: Listener) -> None:
         """Run what is due, in Dagster runs with ``tags``, up to the end of the first stage that fails; says it in ``outcome``."""

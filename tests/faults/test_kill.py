@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from assets.lake import Lake
-from tests.workplace import Workplace, small_workplace
+from tests.workplace import Workplace, small_workplace, wait_for_line
 
 TRIALS = int(os.environ.get("TOKKA_FAULT_TRIALS", "2"))
 SEED = int(os.environ.get("TOKKA_FAULT_SEED", "7"))
@@ -117,6 +118,24 @@ def test_two_runs_of_one_recipe_at_once_end_well(finished, tmp_path):
     undisturbed = digests(finished.place.lake)
     made = digests(place.lake)
     assert made == {name: undisturbed[name] for name in made}
+
+
+def test_a_run_that_waits_for_the_gpu_goes_on_when_the_one_before_it_is_killed(finished, tmp_path):
+    place = Workplace(tmp_path)
+    shutil.copytree(finished.place.folder, place.folder, dirs_exist_ok=True)
+    for name, steps in {"longer": 20_000, "shorter": 10}.items():
+        place.recipe(name, {"extends": "small", "training": {"steps": steps, "checkpoints": [0, steps]}})
+    first = place.start("run", "longer", "--to", "pretraining_run")
+    wait_for_line(first, "step ")
+    second = place.start("run", "shorter", "--to", "pretraining_run")
+    wait_for_line(second, "waits for a place in the pool gpu")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    for job in jobs_of(place.folder):
+        job.kill()
+    said = second.communicate(timeout=180)[1]
+    assert second.returncode == 0, said
+    assert ("pretraining_run", "shorter") in digests(place.lake)
 
 
 @pytest.mark.parametrize("name", ["documents/part-00000.parquet", "manifest.json"])
