@@ -123,8 +123,9 @@ def test_two_runs_of_one_recipe_at_once_end_well(finished, tmp_path):
 def test_a_run_that_waits_for_the_gpu_goes_on_when_the_one_before_it_is_killed(finished, tmp_path):
     place = Workplace(tmp_path)
     shutil.copytree(finished.place.folder, place.folder, dirs_exist_ok=True)
-    for name, steps in {"longer": 20_000, "shorter": 10}.items():
-        place.recipe(name, {"extends": "small", "training": {"steps": steps, "checkpoints": [0, steps]}})
+    for name, layers, steps in (("longer", 12, 2_000), ("shorter", 2, 10)):
+        training = {"steps": steps, "checkpoints": [0, steps]}
+        place.recipe(name, {"extends": "small", "model": {"layers": layers}, "training": training})
     first = place.start("run", "longer", "--to", "pretraining_run")
     wait_for_line(first, "step ")
     second = place.start("run", "shorter", "--to", "pretraining_run")
