@@ -8,12 +8,14 @@ from orchestration.assets_from_stages import build_all
 from orchestration.automation.build import how_assets_run, sensors
 from orchestration.automation.retraining import build_schedules
 from orchestration.lineage import LakeInputs
+from orchestration.pools import sleep_while_waiting
 from orchestration.profile import Profile
 from orchestration.progress import progress_logger
 
 
 def build_definitions(catalog: Catalog, profile: Profile) -> dg.Definitions:
     """The graph of a catalog under a profile, and what happens in it by itself."""
+    sleep_while_waiting()
     assets, checks = build_all(catalog, how_assets_run(catalog, profile))
     promoted = dg.AssetSpec(
         PROMOTED_MODEL,

@@ -14,7 +14,6 @@ from orchestration.database import DatabaseAwayError, await_database, is_away
 from orchestration.instance import close_dead_runs
 from orchestration.lineage import materialized_ref
 from orchestration.plan import Due
-from orchestration.pools import sleep_while_waiting
 from orchestration.profile import Profile
 
 _DATABASE_TRIES = 5
@@ -127,7 +126,6 @@ def _execute(
     keys = [dg.AssetKey(item.stage.asset) for item in group]
     job = definitions.resolve_implicit_job_def_def_for_assets(keys)
     assert job is not None, f"the definitions have no job with {keys}"
-    sleep_while_waiting()
     result = job.execute_in_process(
         instance=instance,
         partition_key=group[0].key,

@@ -80,9 +80,9 @@ def profile(version: Profiled) -> list[Row]:
             if number in whole:
                 yield found
 
-    for left in left_in(compared(), known):
+    if left := list(left_in(compared(), known)):
         texts = chain.from_iterable(_texts(lake, benchmarks))
-        row["contaminated"] += len(confirmed(left, texts, config.ngram, config.min_words))
+        row["contaminated"] = len(confirmed(pa.concat_tables(left), texts, config.ngram, config.min_words))
     row["documents"] = sum(map(len, ids))
     row["lost_or_changed"] = sum(abs(fewer) or differ for fewer, differ in zip(lost, changed, strict=True))
     row["dropped"] = len(dropped)
