@@ -16,7 +16,7 @@ from dagster._core.events import DagsterEvent
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
-from orchestration.instance import HOST
+from orchestration.instance import HOST, close_dead_runs
 
 MOST = 5
 """So often a run goes back into the queue; one that takes the machine down with it does not do so for ever."""
@@ -75,11 +75,14 @@ def build_retries() -> dg.SensorDefinition:
         name="retry_lost_runs",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Puts runs back into the queue that were lost while no code location answered.",
+        description="Puts runs back into the queue that were lost while no code location answered, and closes those of a "
+        "`tokka run` that was killed, which would keep its places in pools.",
     )
     def retry_lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        count = requeue_unretried_runs(context.instance)
-        return dg.SkipReason(f"{count} runs are back in the queue." if count else "No run is lost.")
+        closed, back = close_dead_runs(context.instance), requeue_unretried_runs(context.instance)
+        said = [f"{back} runs are back in the queue."] if back else []
+        said += [f"{closed} runs whose process is gone are closed."] if closed else []
+        return dg.SkipReason(" ".join(said) or "No run is lost.")
 
     return retry_lost_runs
 

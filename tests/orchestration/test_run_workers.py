@@ -1,5 +1,7 @@
 """Runs that Dagster could not start again: back in the queue, so often, and not where they have failed by themselves."""
 
+import socket
+
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
@@ -7,7 +9,8 @@ from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from orchestration.run_workers import MOST, requeue_unretried_runs
+from orchestration.instance import HOST, PROCESS
+from orchestration.run_workers import MOST, build_retries, requeue_unretried_runs
 
 LOST = "Failed to retry run"
 
@@ -70,3 +73,15 @@ def test_a_run_that_is_lost_again_and_again_stays_failed(instance):
         assert requeue_unretried_runs(instance) == 1
     lose(instance, run)
     assert requeue_unretried_runs(instance) == 0
+
+
+def test_the_sensor_closes_the_run_of_a_killed_tokka_run_and_says_what_it_did(instance):
+    told = build_retries()(dg.build_sensor_context(instance=instance))
+    assert isinstance(told, dg.SkipReason) and told.skip_message == "No run is lost."
+    tags = {HOST: socket.gethostname(), PROCESS: str(2**22 + 1)}
+    run = instance.create_run_for_job(failing, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    lose(instance, failed(instance))
+    told = build_retries()(dg.build_sensor_context(instance=instance))
+    assert isinstance(told, dg.SkipReason)
+    assert told.skip_message == "1 runs are back in the queue. 1 runs whose process is gone are closed."
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
