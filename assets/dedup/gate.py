@@ -73,8 +73,8 @@ def _compared(
     kinds: dict[str, int],
     ids: "list[pa.ChunkedArray]",
 ) -> "Iterator[pa.Table]":
-    """Compare all parts with those of the clean corpus, and count in ``row``, ``kinds`` and ``ids``; the texts of the documents, a
-    few at a time, that are as they were before, of the parts that are read whole.
+    """Compare all parts with those of the clean corpus, and count in ``row``, ``kinds`` and ``ids``; the texts of the
+    documents, a few at a time, that are as they were before, of the parts that are read whole.
     """
     import pyarrow.compute as pc
 
