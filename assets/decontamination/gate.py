@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assets.ahead import ahead
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import aligned, parts_of, read_table, read_whole, share_read, slices
+from assets.gates.parts import aligned, parts_of, read_table, read_whole, same_values, share_read, slices
 from assets.lake import InputRef, Lake
 from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
@@ -53,38 +53,30 @@ def profile(version: Profiled) -> list[Row]:
     benchmarks = tuple(ref for ref in manifest.inputs if ref.asset == "benchmark")
     known = _known(lake, benchmarks, config.ngram, config.min_words)
     dropped, cut = _changed(lake, manifest.ref)
-    row: Row = {
-        "documents_in": sum(part.rows for part in parts_before),
-        "schema_differs": sum(not part.schema.equals(document_schema()) for part in parts),
-        "contaminated": 0,
-    }
+    row: Row = dict.fromkeys(("documents_in", "documents", "lost_or_changed", "schema_differs", "contaminated"), 0)
+    row["documents_in"] = sum(part.rows for part in parts_before)
+    row["schema_differs"] = sum(not part.schema.equals(document_schema()) for part in parts)
     ids: list[pa.ChunkedArray] = []
     whole = read_whole(parts, manifest)
 
-    lost, changed = [0] * len(parts), [0] * len(parts)
-    columns = [None if number in whole else ["id"] for number in range(len(parts))]
-    reading = (
-        (number, *pair)
-        for number, (old, new, names) in enumerate(zip(parts_before, parts, columns, strict=True))
-        for pair in aligned(
-            slices(lake, before, old.entry.path, names), slices(lake, manifest, new.entry.path, names), dropped
-        )
-    )
-
     def compared() -> "Iterator[pa.Table]":
         """Compare all parts with those before; the slices whose texts are judged."""
-        for number, expected, found in ahead(reading):
-            ids.append(found["id"])
-            lost[number] += expected.num_rows - found.num_rows
-            changed[number] += 0 if lost[number] else _differing(expected, found, cut)
-            if number in whole:
-                yield found
+        for number, (old, new) in enumerate(zip(parts_before, parts, strict=True)):
+            columns = None if number in whole else ["id"]
+            missing = differing = 0
+            files = slices(lake, before, old.entry.path, columns), slices(lake, manifest, new.entry.path, columns)
+            for expected, found in ahead(aligned(*files, dropped)):
+                row["documents"] += found.num_rows
+                ids.append(found["id"])
+                missing += expected.num_rows - found.num_rows
+                differing += 0 if missing else _differing(expected, found, cut)
+                if number in whole:
+                    yield found
+            row["lost_or_changed"] += abs(missing) or differing
 
     if left := list(left_in(compared(), known)):
         texts = chain.from_iterable(_texts(lake, benchmarks))
         row["contaminated"] = len(confirmed(pa.concat_tables(left), texts, config.ngram, config.min_words))
-    row["documents"] = sum(map(len, ids))
-    row["lost_or_changed"] = sum(abs(fewer) or differ for fewer, differ in zip(lost, changed, strict=True))
     row["dropped"] = len(dropped)
     row["cut"] = len(cut)
     row["unaccounted"] = abs(row["documents_in"] - row["documents"] - row["dropped"])
@@ -139,8 +131,7 @@ def _differing(expected: "pa.Table", found: "pa.Table", cut: "pa.Array") -> int:
     may_change = pc.is_in(expected["id"], cut)
     differs = 0
     for name in expected.column_names:
-        same = pc.fill_null(pc.equal(expected[name], found[name]), False)
-        same = pc.or_(same, pc.and_(pc.is_null(expected[name]), pc.is_null(found[name])))
+        same = same_values(expected[name], found[name])
         # A cut document has another text than before, any other the same one.
         wrong = pc.equal(same, may_change) if name == "text" else pc.invert(same)
         differs = max(differs, pc.sum(wrong).as_py() or 0)

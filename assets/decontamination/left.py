@@ -36,6 +36,9 @@ UPPER, LOWER = 64 - BITS, (1 << BITS) - 1
 ITEMS, TEXT_BYTES = 1_024, 600_000
 """Items of benchmarks, and bytes of documents, that a thread takes at a time: what is made of them stays in a cache."""
 
+USUAL = 1 << 20
+"""Characters of a lot for which the powers of BASE are kept; a lot with a longer document makes its own."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -194,7 +197,7 @@ def _words(texts: list[str]) -> "tuple[np.ndarray, np.ndarray]":
         values = _values_of(normal)
     inside = values != 0
     starts = np.flatnonzero(inside & ~np.append(False, inside[:-1]))
-    raised, lowered = _powers(len(values).bit_length())
+    raised, lowered = _powers(len(values))
     values *= raised[: len(values)]
     words = np.add.reduceat(values, starts, dtype=np.uint32) * lowered[starts]
     after = np.cumsum([len(text) + 1 for text in normal])
@@ -226,14 +229,22 @@ def _values() -> "np.ndarray":
     return values
 
 
+def _powers(size: int) -> "tuple[np.ndarray, np.ndarray]":
+    """BASE^i modulo 2^32 for the first ``size`` places, and the inverses of these: uint32 [size or more] each."""
+    return _usual_powers() if size <= USUAL else _powers_of(size)
+
+
 @cache
-def _powers(bits: int) -> "tuple[np.ndarray, np.ndarray]":
-    """BASE^i modulo 2^32 for i from 0 to 2^bits - 1, and the inverses of these: uint32 [2^bits] each."""
+def _usual_powers() -> "tuple[np.ndarray, np.ndarray]":
+    return _powers_of(USUAL)
+
+
+def _powers_of(size: int) -> "tuple[np.ndarray, np.ndarray]":
     import numpy as np
 
-    raised, lowered = (np.full(1 << bits, base, np.uint32) for base in (BASE, pow(BASE, -1, 1 << 32)))
+    raised, lowered = (np.full(size, base, np.uint32) for base in (BASE, pow(BASE, -1, 1 << 32)))
     raised[0] = lowered[0] = 1
-    return tuple(np.multiply.accumulate(powers, dtype=np.uint32) for powers in (raised, lowered))  # type: ignore[return-value]
+    return np.multiply.accumulate(raised, dtype=np.uint32), np.multiply.accumulate(lowered, dtype=np.uint32)
 
 
 def _plain_words(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from assets.dedup.duplicates_gate import occurrences
 from assets.dedup.text import digested, replaced
 from assets.gates.expectations import at_least, at_most, none
 from assets.gates.gate import Gate, Profiled, Row
-from assets.gates.parts import Part, aligned, parts_of, read_table, read_whole, share_read, slices
+from assets.gates.parts import Part, aligned, parts_of, read_table, read_whole, same_values, share_read, slices
 from assets.lake.documents import count_distinct, document_schema
 from assets.recipe.catalog import Catalog
 
@@ -29,7 +29,6 @@ def profile(version: Profiled) -> list[Row]:
     """One row, recounted from the files of this version and of the clean corpus, part by part: which documents are there, and in
     what order, over all of them; what is in them in the parts that are read whole (``assets.gates.parts``).
     """
-    import numpy as np
     import pyarrow as pa
 
     counts = version.manifest.counts
@@ -42,15 +41,10 @@ def profile(version: Profiled) -> list[Row]:
     row["schema_differs"] = sum(not part.schema.equals(document_schema()) for part in about)
     untrimmed = _compared(version, about, whole, row, kinds, ids)
     schema = pa.schema([("digest", pa.large_binary())])
-    found = np.concatenate(
-        [np.empty(0, "V16")]
-        + [
-            np.frombuffer(b"".join(made["digest"].to_pylist()), "V16")
-            for _, made in engine.map_parts(untrimmed, digested, schema, engine.SLICE_BYTES)
-        ]
-    )
+    made = engine.map_parts(untrimmed, digested, schema, engine.SLICE_BYTES)
+    digests = [digest for _, rows in made for digest in rows["digest"].to_pylist()]
     row["duplicate_ids"] = row["documents"] - count_distinct(ids)
-    row["left_duplicates"] = len(found) - len(np.unique(found))
+    row["left_duplicates"] = len(digests) - len(set(digests))
     row["miscounted"] = (
         abs(row["documents_in"] - version.input("clean_corpus").counts["documents"])
         + abs(row["documents_in"] - counts["documents_in"])
@@ -150,9 +144,7 @@ def _changed(expected: "pa.Table", kept: "pa.Table") -> int:
 
     differs = 0
     for name in expected.column_names:
-        same = pc.fill_null(pc.equal(expected[name], kept[name]), False)
-        both_null = pc.and_(pc.is_null(expected[name]), pc.is_null(kept[name]))
-        differs = max(differs, pc.sum(pc.invert(pc.or_(same, both_null))).as_py() or 0)
+        differs = max(differs, pc.sum(pc.invert(same_values(expected[name], kept[name]))).as_py() or 0)
     return differs
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assets.decontamination.left import CODE_POINTS, SEVERAL, _values, confirmed, known_ngrams, left_in
+from assets.decontamination.left import CODE_POINTS, SEVERAL, USUAL, _values, confirmed, known_ngrams, left_in
 from assets.recipe.data import Decontamination
 from tests.assets.decontamination.conftest import demo_texts, naive_holds, table_of
 from tests.assets.decontamination.test_index import ITEM, SHORT, texts
@@ -65,6 +65,11 @@ def test_an_item_in_real_text_is_found_and_nothing_else() -> None:
     assert rows_left(
         pages, [ITEM, SHORT, "Of this nothing stands anywhere, whatever one may read of all these pages"]
     ) == [7, 40]
+
+
+def test_an_item_at_the_end_of_a_document_of_more_than_a_million_characters_is_found() -> None:
+    long = "sana " * (USUAL // 5 + 1)
+    assert rows_left([f"{long}{ITEM}", long], [ITEM]) == [0]
 
 
 def test_no_n_gram_goes_over_two_documents() -> None:
